@@ -1,0 +1,152 @@
+// Command coordinator leads a run, or stands by for it, over a NATS server.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"autoresearch/internal/cli"
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/coordinator"
+)
+
+func main() { os.Exit(cli.Main(command())) }
+
+// options are the command's flags.
+type options struct {
+	workflow, workdir, run, http string
+	listen, listenUser, listenPw string
+	maxConcurrency, replicas     int
+	adopt, ignore, exit          bool
+	nats                         cli.NATSFlags
+	log                          cli.LogFlags
+	argv                         []string
+}
+
+func command() *cobra.Command {
+	o := options{nats: cli.NATSFlags{URL: bus.URLDefault}}
+	cmd := &cobra.Command{
+		Use:   "coordinator --workflow FILE --workdir DIR [flags] [-- ARGS]",
+		Short: "Lead a run, or stand by for it",
+		Long: `Lead a run, or stand by for it: of several coordinators of a run one leads, and another takes over when it is gone.
+
+Workers on any machine that reach the same NATS server run the experiments. SIGTERM hands over: what runs goes on. Each
+coordinator needs a workdir of its own. With --listen it brings its own NATS server, kept in the workdir.`,
+		Example: `  nats-server -js -sd /var/lib/nats &
+  coordinator --workflow w.yaml --workdir runs/a --nats nats://127.0.0.1:4222
+  worker --nats nats://127.0.0.1:4222 --dir /scratch/w1 --slots 4     # on each machine
+
+  coordinator --workflow w.yaml --workdir runs/a --listen 10.0.0.5:4222 --listen-user ar --listen-password-file pw`,
+		Version: cli.Version(),
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
+				return cli.Exit(cli.ExitUsage, fmt.Errorf("unexpected argument %q; arguments for the workflow go after --", args[0]))
+			}
+			o.argv = args
+			return run(cmd.Context(), &o)
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+func (o *options) add(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&o.workflow, "workflow", "", "workflow `FILE`, or a registered name; needed the first time")
+	fs.StringVar(&o.workdir, "workdir", "", "`DIR` for snapshots and reports (required)")
+	fs.IntVar(&o.maxConcurrency, "max-concurrency", 0, "run at most `N` experiments at once (default: what the workflow says)")
+	fs.StringVar(&o.run, "run", "", "`NAME` of the run (default: the workflow's)")
+	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "serve /healthz, /readyz and /metrics on `ADDR`; empty: nowhere")
+	fs.StringVar(&o.listen, "listen", "", "bring a NATS server of its own and listen on `ADDR`")
+	fs.StringVar(&o.listenUser, "listen-user", "", "user `NAME` that the own server asks for; needed beyond loopback")
+	fs.StringVar(&o.listenPw, "listen-password-file", "", "`FILE` whose first line is the password it asks for")
+	fs.IntVar(&o.replicas, "replicas", 1, "keep each stream on `N` servers: 3 in a cluster")
+	fs.BoolVar(&o.exit, "exit-when-stopped", false, "end when the run has stopped, instead of waiting for more tasks")
+	fs.BoolVar(&o.adopt, "adopt-edits", false, "take an engine_state.json that was edited while no coordinator ran")
+	fs.BoolVar(&o.ignore, "ignore-edits", false, "drop such an edit")
+	o.nats.Add(fs)
+	o.log.Add(fs)
+	if err := cmd.MarkFlagRequired("workdir"); err != nil {
+		panic(err)
+	}
+}
+
+func run(parent context.Context, o *options) (err error) {
+	ctx, signals := cli.NotifySignals(parent)
+	defer signals.Stop()
+	log, err := o.log.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	chosen, err := cli.ChooseWorkflow(ctx, cli.Registry(), o.workflow, o.argv, o.workdir)
+	if err != nil {
+		return err
+	}
+	conn, stopServer, err := o.connect(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(), stopServer()) }()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c, err := coordinator.New(o.options(conn, chosen, registry, log))
+	if err != nil {
+		return err
+	}
+	if o.http != "" {
+		stop, err := cli.Serve(o.http, c.Handler(registry), log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	status, err := c.Run(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("ended", "status", status.Status, "reason", status.Reason, "completed", status.Counts.Completed,
+		"failed", status.Counts.Failed, "queued", status.Counts.Queued)
+	return nil
+}
+
+func (o *options) options(conn *bus.Conn, chosen *cli.Chosen, r prometheus.Registerer, log *slog.Logger) coordinator.Options {
+	budget, name := chosen.Spec.MaxConcurrency(), chosen.Name
+	if o.maxConcurrency > 0 {
+		budget = o.maxConcurrency
+	}
+	if o.run != "" {
+		name = o.run
+	}
+	return coordinator.Options{
+		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
+		MaxConcurrency: budget, Workdir: o.workdir, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
+		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, Logger: log, Registerer: r,
+	}
+}
+
+// connect reaches the server of --nats, or starts the one of --listen.
+func (o *options) connect(ctx context.Context, log *slog.Logger) (*bus.Conn, func() error, error) {
+	none := func() error { return nil }
+	if o.listen == "" {
+		conn, err := bus.Connect(ctx, o.nats.Options("autoresearch coordinator", log))
+		return conn, none, err
+	}
+	server, err := cli.Listen(o.listen, o.listenUser, o.listenPw, filepath.Join(o.workdir, "engine", "nats"), log)
+	if err != nil {
+		return nil, none, err
+	}
+	conn, err := server.Connect(ctx, "autoresearch coordinator")
+	if err != nil {
+		return nil, none, errors.Join(err, server.Shutdown())
+	}
+	return conn, server.Shutdown, nil
+}

@@ -1,0 +1,81 @@
+// Command worker runs experiments that coordinators dispatch, in slots of one or more classes.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"autoresearch/internal/cli"
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+	"autoresearch/pkg/worker"
+)
+
+func main() { os.Exit(cli.Main(command())) }
+
+// options are the command's flags.
+type options struct {
+	dir, class, http string
+	slots            []string
+	heartbeat, grace time.Duration
+	drain            time.Duration
+	nats             cli.NATSFlags
+	log              cli.LogFlags
+}
+
+func command() *cobra.Command {
+	o := options{nats: cli.NATSFlags{URL: bus.URLDefault}}
+	cmd := &cobra.Command{
+		Use:   "worker --dir DIR [--slots N | --slots CLASS=N ...] [flags]",
+		Short: "Run experiments",
+		Long: `Run the experiments that coordinators dispatch to the classes of this worker. It needs no workflow file: what to run
+comes with each task. Results are kept on disk until a coordinator has receipted them.
+
+SIGTERM once: nothing new is taken; what runs may finish within --drain-timeout and is then stopped and handed back. Twice:
+at once.`,
+		Example: `  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots 4
+  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots cpu=16 --slots h100x1=8 --drain-timeout 10m`,
+		Version: cli.Version(),
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), &o) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&o.dir, "dir", "", "`DIR` for this worker's identity, kept results and attempts' files; one worker each (required)")
+	fs.StringVar(&o.class, "class", spec.ClassDefault, "`NAME` of the class that a plain --slots N belongs to")
+	fs.StringSliceVar(&o.slots, "slots", []string{"1"}, "slots: `N`, or CLASS=N, repeatable")
+	fs.DurationVar(&o.heartbeat, "heartbeat", worker.HeartbeatDefault, "time between heartbeats")
+	fs.DurationVar(&o.grace, "grace", worker.GraceDefault, "time between SIGTERM and SIGKILL for experiments that name none")
+	fs.DurationVar(&o.drain, "drain-timeout", 0, "how long experiments may go on after SIGTERM")
+	fs.StringVar(&o.http, "http", "", "serve /healthz, /readyz and /metrics on `ADDR`")
+	o.nats.Add(fs)
+	o.log.Add(fs)
+	if err := cmd.MarkFlagRequired("dir"); err != nil {
+		panic(err)
+	}
+	return cmd
+}
+
+func run(parent context.Context, o *options) error {
+	ctx, signals := cli.NotifySignals(parent)
+	defer signals.Stop()
+	slots, err := cli.Slots(o.slots, o.class)
+	if err != nil {
+		return cli.Exit(cli.ExitUsage, err)
+	}
+	log, err := o.log.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	err = worker.Run(ctx, worker.Options{
+		Bus: o.nats.Options("autoresearch worker", log), Dir: o.dir, Slots: slots, Heartbeat: o.heartbeat, Grace: o.grace,
+		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
+	})
+	if errors.Is(err, worker.ErrKilled) {
+		return cli.Exit(signals.Code(), nil)
+	}
+	return err
+}

@@ -1,0 +1,244 @@
+package bustest
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+// TestDoorbell checks every contract line of bus.Doorbell, and what workers pull.
+func TestDoorbell(t *testing.T, newWorld func(t *testing.T) World) {
+	for name, test := range map[string]func(t *testing.T, w World){
+		"PublishAndPull":  doorbellPull,
+		"Waits":           doorbellWaits,
+		"Empty":           doorbellEmpty,
+		"Duplicates":      doorbellDuplicates,
+		"Classes":         doorbellClasses,
+		"Purge":           doorbellPurge,
+		"Missing":         doorbellMissing,
+		"Restart":         doorbellRestart,
+		"TooLarge":        doorbellTooLarge,
+		"Full":            doorbellFull,
+		"TakenOnce":       doorbellTakenOnce,
+		"TakenThenPurged": doorbellTakenThenPurged,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, newWorld(t)) })
+	}
+}
+
+// pullWait is how long a pull waits that should find nothing.
+const pullWait = 200 * time.Millisecond
+
+func newDoorbell(t *testing.T, w World) bus.Doorbell {
+	t.Helper()
+	d := w.Doorbell(bus.StreamOptions{}, func(subject string, err error) { t.Errorf("%s: %v", subject, err) })
+	must(t, d.Ensure(deadline(t), []string{"cpu", "h100 x8"}))
+	must(t, d.Ensure(deadline(t), []string{"cpu", "h100 x8"}))
+	return d
+}
+
+func dispatch(class string, task spec.TaskID, attempt uint32) *bus.Dispatch {
+	return &bus.Dispatch{
+		Run: run, RunID: "uuid", Epoch: 3, Class: class, Attempt: attempt, LeaseTTL: time.Minute,
+		Task:   spec.TaskSpec{ID: task, Kind: "train", Payload: spec.Payload(`{"lr":0.1}`)},
+		Recipe: spec.Recipe{Argv: []string{"python", "train.py"}},
+	}
+}
+
+// pullAll pulls until want tasks came, and returns their ids, sorted.
+func pullAll(t *testing.T, w World, class string, want int) (ids []spec.TaskID) {
+	t.Helper()
+	for len(ids) < want {
+		tasks, err := w.Pull(deadline(t), class, want-len(ids), patience/2)
+		must(t, err)
+		for _, task := range tasks {
+			ids = append(ids, task.Task.ID)
+		}
+		if len(tasks) == 0 {
+			t.Fatalf("only %v came", ids)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func wantNothing(t *testing.T, w World, class string) {
+	t.Helper()
+	if tasks, err := w.Pull(deadline(t), class, 10, pullWait); err != nil || len(tasks) != 0 {
+		t.Fatalf("pulled %+v, error %v", tasks, err)
+	}
+}
+
+func doorbellPull(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	sent := dispatch("cpu", "a.b*>", 2)
+	must(t, d.Publish(sent))
+	tasks, err := w.Pull(deadline(t), "cpu", 4, patience/2)
+	must(t, err)
+	if len(tasks) != 1 {
+		t.Fatalf("%d tasks", len(tasks))
+	}
+	got := tasks[0]
+	if got.Run != run || got.Task.ID != "a.b*>" || got.Attempt != 2 || got.Epoch != 3 || got.LeaseTTL != time.Minute ||
+		string(got.Task.Payload) != `{"lr":0.1}` || !slices.Equal(got.Recipe.Argv, sent.Recipe.Argv) {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+func doorbellWaits(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	got := make(chan []spec.TaskID)
+	go func() {
+		tasks, err := w.Pull(t.Context(), "cpu", 4, patience/2)
+		var ids []spec.TaskID
+		for _, task := range tasks {
+			ids = append(ids, task.Task.ID)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		got <- ids
+	}()
+	must(t, d.Publish(dispatch("cpu", "late", 1)))
+	if ids := next(t, got); !slices.Equal(ids, []spec.TaskID{"late"}) {
+		t.Fatalf("pulled %v", ids)
+	}
+}
+
+func doorbellEmpty(t *testing.T, w World) {
+	newDoorbell(t, w)
+	wantNothing(t, w, "cpu")
+}
+
+func doorbellDuplicates(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	for range 5 {
+		must(t, d.Publish(dispatch("cpu", "a", 1)))
+	}
+	must(t, d.Publish(dispatch("cpu", "a", 2)))
+	if ids := pullAll(t, w, "cpu", 2); !slices.Equal(ids, []spec.TaskID{"a", "a"}) {
+		t.Fatalf("pulled %v", ids)
+	}
+	wantNothing(t, w, "cpu")
+	must(t, d.Publish(dispatch("cpu", "a", 1))) // taken, so its place is free again
+	pullAll(t, w, "cpu", 1)
+}
+
+func doorbellClasses(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	must(t, d.Publish(dispatch("h100 x8", "big", 1)))
+	must(t, d.Publish(dispatch("cpu", "small", 1)))
+	if ids := pullAll(t, w, "h100 x8", 1); ids[0] != "big" {
+		t.Fatalf("pulled %v", ids)
+	}
+	wantNothing(t, w, "h100 x8")
+	if ids := pullAll(t, w, "cpu", 1); ids[0] != "small" {
+		t.Fatalf("pulled %v", ids)
+	}
+}
+
+func doorbellPurge(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	for _, task := range []spec.TaskID{"a", "b", "c"} {
+		must(t, d.Publish(dispatch("cpu", task, 1)))
+	}
+	w.Await(bus.StreamTasks, 3)
+	must(t, d.Purge(deadline(t), "cpu", run, "b", 2))
+	must(t, d.Purge(deadline(t), "cpu", run, "b", 1))
+	must(t, d.Purge(deadline(t), "cpu", run, "never published", 1))
+	if ids := pullAll(t, w, "cpu", 2); !slices.Equal(ids, []spec.TaskID{"a", "c"}) {
+		t.Fatalf("pulled %v", ids)
+	}
+	wantNothing(t, w, "cpu")
+	must(t, d.Publish(dispatch("cpu", "b", 1))) // its place is free again
+	pullAll(t, w, "cpu", 1)
+}
+
+func doorbellMissing(t *testing.T, w World) {
+	newJournal(t, w)
+	failed := make(chan error, 10)
+	d := w.Doorbell(bus.StreamOptions{}, func(_ string, err error) { failed <- err })
+	if _, err := w.Pull(deadline(t), "cpu", 1, pullWait); !errors.Is(err, bus.ErrMissing) {
+		t.Fatalf("pulled from nothing: %v", err)
+	}
+	must(t, d.Publish(dispatch("cpu", "a", 1)))
+	next(t, failed)
+}
+
+func doorbellRestart(t *testing.T, w World) {
+	newJournal(t, w)
+	d := newDoorbell(t, w)
+	must(t, d.Publish(dispatch("cpu", "before", 1)))
+	pullAll(t, w, "cpu", 1)
+	w.Down()
+	w.Up()
+	must(t, d.Ensure(deadline(t), []string{"cpu"}))
+	must(t, d.Publish(dispatch("cpu", "after", 1)))
+	if ids := pullAll(t, w, "cpu", 1); ids[0] != "after" {
+		t.Fatalf("pulled %v", ids)
+	}
+}
+
+func doorbellTooLarge(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	large := dispatch("cpu", "a", 1)
+	large.Recipe.Stdin = make([]byte, bus.MaxPayloadDefault)
+	wantError(t, d.Publish(large), bus.ErrTooLarge)
+}
+
+func doorbellFull(t *testing.T, w World) {
+	failed := make(chan error, 100)
+	d := w.Doorbell(bus.StreamOptions{TasksMaxBytes: 16 << 10}, func(_ string, err error) { failed <- err })
+	must(t, d.Ensure(deadline(t), []string{"cpu"}))
+	for n := range uint32(10) {
+		m := dispatch("cpu", "a", n+1)
+		m.Recipe.Stdin = make([]byte, 4<<10)
+		must(t, d.Publish(m))
+	}
+	next(t, failed)
+	if tasks, err := w.Pull(deadline(t), "cpu", 1, patience/2); err != nil || len(tasks) != 1 || tasks[0].Attempt != 1 {
+		t.Fatalf("pulled %+v, error %v: the first must still be there", tasks, err)
+	}
+}
+
+func doorbellTakenOnce(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	const tasks, workers = 60, 6
+	got := make(chan spec.TaskID, 2*tasks)
+	for range workers {
+		go func() {
+			for {
+				pulled, err := w.Pull(t.Context(), "cpu", 3, patience/2)
+				for _, task := range pulled {
+					got <- task.Task.ID
+				}
+				if err != nil || len(pulled) == 0 {
+					return
+				}
+			}
+		}()
+	}
+	for n := range tasks {
+		must(t, d.Publish(dispatch("cpu", spec.TaskID(rune('a'+n)), 1)))
+	}
+	seen := map[spec.TaskID]bool{}
+	for range tasks {
+		task := next(t, got)
+		if seen[task] {
+			t.Fatalf("%q was taken twice", task)
+		}
+		seen[task] = true
+	}
+}
+
+func doorbellTakenThenPurged(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	must(t, d.Publish(dispatch("cpu", "a", 1)))
+	pullAll(t, w, "cpu", 1)
+	must(t, d.Purge(deadline(t), "cpu", run, "a", 1)) // nothing is left to purge
+	wantNothing(t, w, "cpu")
+}

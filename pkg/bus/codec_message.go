@@ -1,0 +1,417 @@
+package bus
+
+import (
+	"time"
+
+	"autoresearch/pkg/spec"
+)
+
+// fieldList writes a list of maps.
+func fieldList[T any](w *wire, key string, items []T, write func(*wire, *T)) {
+	if len(items) == 0 {
+		return
+	}
+	w.key(key)
+	w.arrayLen(len(items))
+	for i := range items {
+		write(w, &items[i])
+	}
+}
+
+// EncodeDispatch returns a doorbell message: v version, n run, u run UUID, e epoch, k class, t task, a attempt,
+// r recipe, l lease in nanoseconds. A zero Version is written as MessageVersion, here and in the other messages.
+func EncodeDispatch(d *Dispatch) ([]byte, error) {
+	w := wire{out: make([]byte, 0, 256+len(d.Task.Payload))}
+	mark := w.openMap()
+	fieldInt(&w, "v", messageVersion(d.Version))
+	fieldText(&w, "n", d.Run)
+	fieldText(&w, "u", d.RunID)
+	fieldUint(&w, "e", d.Epoch)
+	fieldText(&w, "k", d.Class)
+	w.key("t")
+	w.taskSpec(&d.Task)
+	fieldUint(&w, "a", d.Attempt)
+	w.key("r")
+	w.recipe(&d.Recipe)
+	fieldInt(&w, "l", d.LeaseTTL)
+	w.closeMap(mark)
+	return w.out, nil
+}
+
+func messageVersion(v int) int {
+	if v == 0 {
+		return MessageVersion
+	}
+	return v
+}
+
+// DecodeDispatch reads what EncodeDispatch wrote. The errors are *FormatError, as in the other messages.
+func DecodeDispatch(data []byte) (*Dispatch, error) {
+	c := newCursor("dispatch", data)
+	d := &Dispatch{}
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "v":
+			d.Version = int(c.int())
+		case "n":
+			d.Run = spec.RunName(c.text())
+		case "u":
+			d.RunID = c.text()
+		case "e":
+			d.Epoch = c.uint64()
+		case "k":
+			d.Class = c.text()
+		case "t":
+			d.Task = c.taskSpec()
+		case "a":
+			d.Attempt = c.uint32()
+		case "r":
+			c.recipe(&d.Recipe)
+		case "l":
+			d.LeaseTTL = time.Duration(c.int())
+		default:
+			return false
+		}
+		return true
+	})
+	if d.Run == "" || d.Task.ID == "" {
+		c.fail("names no run and task")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return d, nil
+}
+
+// recipe writes a Recipe: c argv, e environment, d directory, i standard input, t timeout, s stall timeout, g grace,
+// p proposer.
+func (w *wire) recipe(r *spec.Recipe) {
+	mark := w.openMap()
+	fieldTexts(w, "c", r.Argv)
+	fieldTexts(w, "e", r.Env)
+	fieldText(w, "d", r.Dir)
+	fieldBytes(w, "i", r.Stdin)
+	fieldInt(w, "t", r.Timeout)
+	fieldInt(w, "s", r.StallTimeout)
+	fieldInt(w, "g", r.Grace)
+	w.fieldBool("p", r.Proposer)
+	w.closeMap(mark)
+}
+
+func (c *cursor) recipe(r *spec.Recipe) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "c":
+			r.Argv = list(c, c.text)
+		case "e":
+			r.Env = list(c, c.text)
+		case "d":
+			r.Dir = c.text()
+		case "i":
+			r.Stdin = c.bytes()
+		case "t":
+			r.Timeout = time.Duration(c.int())
+		case "s":
+			r.StallTimeout = time.Duration(c.int())
+		case "g":
+			r.Grace = time.Duration(c.int())
+		case "p":
+			r.Proposer = c.bool()
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// EncodeUplink returns a worker's message: v version, w worker, b boot, h host, f full, x leaving, s slots, r running,
+// d finished.
+func EncodeUplink(u *Uplink) ([]byte, error) {
+	w := wire{out: make([]byte, 0, 256)}
+	mark := w.openMap()
+	fieldInt(&w, "v", messageVersion(u.Version))
+	fieldText(&w, "w", u.Worker)
+	fieldUint(&w, "b", u.Boot)
+	fieldText(&w, "h", u.Host)
+	w.fieldBool("f", u.Full)
+	w.fieldBool("x", u.Leaving)
+	fieldList(&w, "s", u.Slots, (*wire).slots)
+	fieldList(&w, "r", u.Running, (*wire).holding)
+	fieldList(&w, "d", u.Finished, (*wire).attemptRef)
+	w.closeMap(mark)
+	return w.out, nil
+}
+
+// DecodeUplink reads what EncodeUplink wrote.
+func DecodeUplink(data []byte) (*Uplink, error) {
+	c := newCursor("uplink", data)
+	u := &Uplink{}
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "v":
+			u.Version = int(c.int())
+		case "w":
+			u.Worker = spec.WorkerID(c.text())
+		case "b":
+			u.Boot = c.uint64()
+		case "h":
+			u.Host = c.text()
+		case "f":
+			u.Full = c.bool()
+		case "x":
+			u.Leaving = c.bool()
+		case "s":
+			u.Slots = list(c, c.slots)
+		case "r":
+			u.Running = list(c, c.holding)
+		case "d":
+			u.Finished = list(c, c.attemptRef)
+		default:
+			return false
+		}
+		return true
+	})
+	if u.Worker == "" {
+		c.fail("names no worker")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return u, nil
+}
+
+// slots writes ClassSlots: k class, t total, f free.
+func (w *wire) slots(s *ClassSlots) {
+	mark := w.openMap()
+	fieldText(w, "k", s.Class)
+	fieldInt(w, "t", s.Total)
+	fieldInt(w, "f", s.Free)
+	w.closeMap(mark)
+}
+
+func (c *cursor) slots() (s ClassSlots) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "k":
+			s.Class = c.text()
+		case "t":
+			s.Total = int(c.int())
+		case "f":
+			s.Free = int(c.int())
+		default:
+			return false
+		}
+		return true
+	})
+	if s.Class == "" {
+		c.fail("slots of no class")
+	}
+	return s
+}
+
+// attemptRef writes an AttemptRef: n run, i task, a attempt, c claim. What embeds one adds its own keys to the same map.
+func (w *wire) attemptRef(r *AttemptRef) {
+	mark := w.openMap()
+	w.refFields(r)
+	w.closeMap(mark)
+}
+
+func (w *wire) refFields(r *AttemptRef) {
+	fieldText(w, "n", r.Run)
+	fieldText(w, "i", r.Task)
+	fieldUint(w, "a", r.Attempt)
+	fieldUint(w, "c", r.Claim)
+}
+
+func (c *cursor) attemptRef() (r AttemptRef) {
+	c.withRef(&r, func([]byte) bool { return false })
+	return r
+}
+
+// withRef reads a map that holds an AttemptRef and the fields that more knows.
+func (c *cursor) withRef(r *AttemptRef, more func(key []byte) bool) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "n":
+			r.Run = spec.RunName(c.text())
+		case "i":
+			r.Task = spec.TaskID(c.text())
+		case "a":
+			r.Attempt = c.uint32()
+		case "c":
+			r.Claim = spec.ClaimID(c.uint64())
+		default:
+			return more(key)
+		}
+		return true
+	})
+	if r.Task == "" {
+		c.fail("an attempt of no task")
+	}
+}
+
+// holding writes a Holding: its AttemptRef, s started, p progress, m metrics.
+func (w *wire) holding(h *Holding) {
+	mark := w.openMap()
+	w.refFields(&h.AttemptRef)
+	w.fieldTime("s", h.Started)
+	fieldText(w, "p", h.Progress)
+	w.fieldMetrics("m", h.Metrics)
+	w.closeMap(mark)
+}
+
+func (c *cursor) holding() (h Holding) {
+	c.withRef(&h.AttemptRef, func(key []byte) bool {
+		switch string(key) {
+		case "s":
+			h.Started = c.time()
+		case "p":
+			h.Progress = c.text()
+		case "m":
+			h.Metrics = c.metrics()
+		default:
+			return false
+		}
+		return true
+	})
+	return h
+}
+
+// EncodeAnswer returns a leader's message: v version, n run, e epoch, h hello, s stop, r receipt, g send again.
+func EncodeAnswer(a *Answer) ([]byte, error) {
+	w := wire{out: make([]byte, 0, 256)}
+	mark := w.openMap()
+	fieldInt(&w, "v", messageVersion(a.Version))
+	fieldText(&w, "n", a.Run)
+	fieldUint(&w, "e", a.Epoch)
+	w.fieldBool("h", a.Hello)
+	fieldList(&w, "s", a.Stop, (*wire).stopOrder)
+	fieldList(&w, "r", a.Receipt, (*wire).attemptRef)
+	fieldList(&w, "g", a.SendAgain, (*wire).attemptRef)
+	w.closeMap(mark)
+	return w.out, nil
+}
+
+// DecodeAnswer reads what EncodeAnswer wrote.
+func DecodeAnswer(data []byte) (*Answer, error) {
+	c := newCursor("answer", data)
+	a := &Answer{}
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "v":
+			a.Version = int(c.int())
+		case "n":
+			a.Run = spec.RunName(c.text())
+		case "e":
+			a.Epoch = c.uint64()
+		case "h":
+			a.Hello = c.bool()
+		case "s":
+			a.Stop = list(c, c.stopOrder)
+		case "r":
+			a.Receipt = list(c, c.attemptRef)
+		case "g":
+			a.SendAgain = list(c, c.attemptRef)
+		default:
+			return false
+		}
+		return true
+	})
+	if a.Run == "" {
+		c.fail("names no run")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return a, nil
+}
+
+// stopOrder writes a StopOrder: its AttemptRef and w, the reason why.
+func (w *wire) stopOrder(s *StopOrder) {
+	mark := w.openMap()
+	w.refFields(&s.AttemptRef)
+	fieldText(w, "w", s.Reason)
+	w.closeMap(mark)
+}
+
+func (c *cursor) stopOrder() (s StopOrder) {
+	c.withRef(&s.AttemptRef, func(key []byte) bool {
+		if string(key) != "w" {
+			return false
+		}
+		s.Reason = c.text()
+		return true
+	})
+	return s
+}
+
+// EncodeResultMessage returns a worker's results: v version, w worker, b boot, r reports.
+func EncodeResultMessage(m *ResultMessage) ([]byte, error) {
+	size := 256
+	for i := range m.Reports {
+		size += 128 + len(m.Reports[i].Body)
+	}
+	w := wire{out: make([]byte, 0, size)}
+	mark := w.openMap()
+	fieldInt(&w, "v", messageVersion(m.Version))
+	fieldText(&w, "w", m.Worker)
+	fieldUint(&w, "b", m.Boot)
+	fieldList(&w, "r", m.Reports, (*wire).report)
+	w.closeMap(mark)
+	return w.out, nil
+}
+
+// DecodeResultMessage reads what EncodeResultMessage wrote. Bodies stay encoded and unchecked.
+func DecodeResultMessage(data []byte) (*ResultMessage, error) {
+	c := newCursor("result message", data)
+	m := &ResultMessage{}
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "v":
+			m.Version = int(c.int())
+		case "w":
+			m.Worker = spec.WorkerID(c.text())
+		case "b":
+			m.Boot = c.uint64()
+		case "r":
+			m.Reports = list(c, c.report)
+		default:
+			return false
+		}
+		return true
+	})
+	if m.Worker == "" {
+		c.fail("names no worker")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return m, nil
+}
+
+// report writes a Report: its AttemptRef, f failure, p preempted, b body.
+func (w *wire) report(r *Report) {
+	mark := w.openMap()
+	w.refFields(&r.AttemptRef)
+	w.fieldFailure("f", r.Failure)
+	w.fieldBool("p", r.Preempted)
+	fieldBytes(w, "b", r.Body)
+	w.closeMap(mark)
+}
+
+func (c *cursor) report() (r Report) {
+	c.withRef(&r.AttemptRef, func(key []byte) bool {
+		switch string(key) {
+		case "f":
+			r.Failure = c.failure()
+		case "p":
+			r.Preempted = c.bool()
+		case "b":
+			r.Body = c.bytes()
+		default:
+			return false
+		}
+		return true
+	})
+	return r
+}

@@ -1,0 +1,393 @@
+package bus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"autoresearch/pkg/spec"
+)
+
+// A stored form is sealed: two magic bytes, a byte for the form, the version, and a CRC-32C (Castagnoli, big-endian)
+// over these four bytes and the msgpack body that follows it.
+const (
+	sealMagic  = "AR"
+	sealSize   = 8
+	formRecord = 'J'
+	formMeta   = 'M'
+	formValue  = 'V'
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// DamageError says that a stored form was cut off or changed since it was written.
+type DamageError struct {
+	Form   string
+	Reason string
+}
+
+// Error returns the form and the reason.
+func (e *DamageError) Error() string { return e.Form + " is damaged: " + e.Reason }
+
+// VersionError says that a stored form was written by a newer version than this build can read.
+type VersionError struct {
+	Form    string
+	Version int
+}
+
+// Error returns the form and both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s was written in version %d of its format; this build reads up to version %d: use a newer build",
+		e.Form, e.Version, RecordVersion)
+}
+
+// ErrTooLarge: a message or a single change exceeds the size limit of a message.
+var ErrTooLarge = errors.New("larger than a message may be")
+
+// appendSeal appends a seal whose checksum closeSeal fills in.
+func appendSeal(dst []byte, form byte) []byte {
+	return append(dst, sealMagic[0], sealMagic[1], form, RecordVersion, 0, 0, 0, 0)
+}
+
+func closeSeal(sealed []byte) { binary.BigEndian.PutUint32(sealed[4:], checksum(sealed)) }
+
+func checksum(sealed []byte) uint32 {
+	return crc32.Update(crc32.Checksum(sealed[:4], castagnoli), castagnoli, sealed[sealSize:])
+}
+
+// openSeal returns the body of a sealed form and its version.
+func openSeal(name string, form byte, data []byte) (body []byte, version int, err error) {
+	switch {
+	case len(data) < sealSize:
+		return nil, 0, &DamageError{Form: name, Reason: fmt.Sprintf("%d bytes are too few", len(data))}
+	case string(data[:2]) != sealMagic || data[2] != form:
+		return nil, 0, &DamageError{Form: name, Reason: fmt.Sprintf("it begins with %q", data[:3])}
+	case data[3] > RecordVersion:
+		return nil, 0, &VersionError{Form: name, Version: int(data[3])}
+	case data[3] == 0:
+		return nil, 0, &DamageError{Form: name, Reason: "version 0"}
+	case binary.BigEndian.Uint32(data[4:]) != checksum(data):
+		return nil, 0, &DamageError{Form: name, Reason: "the checksum does not match"}
+	}
+	return data[sealSize:], int(data[3]), nil
+}
+
+// AppendRecord appends one record, sealed: k kind, u run UUID, e epoch, c commit, w writer, i part, n parts, t time,
+// r watermark, m meta, what a newer version wrote, x changes. The version written is always RecordVersion; Part and
+// Parts of 0 are written as 1. It fails only on a record without a kind or a change without a task id.
+func AppendRecord(dst []byte, r *Record) ([]byte, error) {
+	if err := checkRecord(r); err != nil {
+		return dst, err
+	}
+	start := len(dst)
+	w := wire{out: appendSeal(dst, formRecord)}
+	mark := w.recordHead(r, max(r.Part, 1), max(r.Parts, 1), true)
+	w.key("x")
+	w.code32(msgpcode.Array32, uint32(len(r.Changes)))
+	for _, change := range r.Changes {
+		w.change(change)
+	}
+	w.closeMap(mark)
+	closeSeal(w.out[start:])
+	return w.out, nil
+}
+
+func checkRecord(r *Record) error {
+	if r.Kind == 0 {
+		return errors.New("encode journal record: no kind")
+	}
+	for i, change := range r.Changes {
+		if change.Task == nil || change.Task.Spec.ID == "" {
+			return fmt.Errorf("encode journal record: change %d has no task id", i+1)
+		}
+	}
+	return nil
+}
+
+// recordHead writes all but the changes and leaves the map open. Part and parts take five bytes each whatever their
+// values, so that the size of a head is known before they are.
+func (w *wire) recordHead(r *Record, part, parts int, first bool) mapMark {
+	mark := w.openMap()
+	fieldUint(w, "k", r.Kind)
+	fieldText(w, "u", r.RunID)
+	fieldUint(w, "e", r.Epoch)
+	fieldUint(w, "c", r.Commit)
+	fieldUint(w, "w", r.Writer)
+	w.key("i")
+	w.code32(msgpcode.Uint32, uint32(part))
+	w.key("n")
+	w.code32(msgpcode.Uint32, uint32(parts))
+	fieldInt(w, "t", r.Time)
+	fieldUint(w, "r", r.Watermark)
+	if first {
+		w.fieldMeta("m", r.Meta)
+		w.unknown(r.Unknown)
+	}
+	return mark
+}
+
+// AppendChange appends one change as EncodeRecords writes it inside a record. Its length is the change's share of a
+// record's size.
+func AppendChange(dst []byte, c Change) ([]byte, error) {
+	if c.Task == nil || c.Task.Spec.ID == "" {
+		return dst, errors.New("encode change: no task id")
+	}
+	w := wire{out: dst}
+	w.change(c)
+	return w.out, nil
+}
+
+// changesPool holds the buffers in which EncodeRecords gathers changes before it knows where to cut.
+var changesPool = sync.Pool{New: func() any { return new(changeBuffer) }}
+
+type changeBuffer struct {
+	wire wire
+	ends []int // where each change ends
+}
+
+func (b *changeBuffer) fill(changes []Change) {
+	b.wire.out, b.ends = b.wire.out[:0], b.ends[:0]
+	for _, change := range changes {
+		b.wire.change(change)
+		b.ends = append(b.ends, len(b.wire.out))
+	}
+}
+
+// changesKeptMax bounds what the pool keeps of a large commit.
+const changesKeptMax = 16 << 20
+
+// EncodeRecords returns r as one record, or as a series of consecutive parts (same Commit, Part i of n) that are at most
+// limit bytes each; limit 0 means no limit. r.Part and r.Parts are ignored. Meta and Unknown travel in the first part,
+// each change in exactly one. A change that does not fit a part of its own gives a *TooLargeError that names its task.
+// It is safe for concurrent use; the result does not refer to r.
+func EncodeRecords(r *Record, limit int) ([][]byte, error) {
+	if err := checkRecord(r); err != nil {
+		return nil, err
+	}
+	buffer := changesPool.Get().(*changeBuffer)
+	defer func() {
+		if cap(buffer.wire.out) <= changesKeptMax {
+			changesPool.Put(buffer)
+		}
+	}()
+	buffer.fill(r.Changes)
+	cuts, err := cutParts(r, buffer.ends, limit)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([][]byte, len(cuts))
+	from := 0
+	for i, to := range cuts {
+		parts[i] = buffer.part(r, i, len(cuts), from, to)
+		from = to
+	}
+	return parts, nil
+}
+
+// TooLargeError says that one change, or the head of a record, exceeds the message limit. It wraps ErrTooLarge.
+type TooLargeError struct {
+	Task  spec.TaskID // the change's task; "" for the head
+	Size  int         // in bytes, with the head of a record
+	Limit int
+}
+
+// Error names the task.
+func (e *TooLargeError) Error() string {
+	if e.Task == "" {
+		return fmt.Sprintf("journal record: its head takes %d bytes, a message holds %d", e.Size, e.Limit)
+	}
+	return fmt.Sprintf("journal record: task %q takes %d bytes, a message holds %d", e.Task, e.Size, e.Limit)
+}
+
+// Unwrap returns ErrTooLarge.
+func (e *TooLargeError) Unwrap() error { return ErrTooLarge }
+
+// cutParts returns, for each part, the index after its last change. ends says where each change ends in the buffer.
+func cutParts(r *Record, ends []int, limit int) ([]int, error) {
+	if limit <= 0 {
+		return []int{len(ends)}, nil
+	}
+	head, rest := headSize(r, true), headSize(r, false)
+	if head > limit {
+		return nil, &TooLargeError{Size: head, Limit: limit}
+	}
+	var cuts []int
+	begin, used := 0, head
+	for i, end := range ends {
+		size := end - begin
+		begin = end
+		if used+size > limit {
+			cuts, used = append(cuts, i), rest
+		}
+		if used+size > limit {
+			return nil, &TooLargeError{Task: r.Changes[i].Task.Spec.ID, Size: used + size, Limit: limit}
+		}
+		used += size
+	}
+	return append(cuts, len(ends)), nil
+}
+
+// headSize is the size of a part without its changes.
+func headSize(r *Record, first bool) int {
+	w := wire{out: make([]byte, 0, 128)}
+	w.recordHead(r, 1, 1, first)
+	return sealSize + len(w.out) + changesHeadSize
+}
+
+// changesHeadSize is the size of the key "x" and the array's head.
+const changesHeadSize = 2 + 5
+
+func (b *changeBuffer) part(r *Record, index, parts, from, to int) []byte {
+	begin, end := 0, 0
+	if from > 0 {
+		begin = b.ends[from-1]
+	}
+	if to > 0 {
+		end = b.ends[to-1]
+	}
+	w := wire{out: make([]byte, 0, headSizeGuess+end-begin)}
+	w.out = appendSeal(w.out, formRecord)
+	mark := w.recordHead(r, index+1, parts, index == 0)
+	w.key("x")
+	w.code32(msgpcode.Array32, uint32(to-from))
+	w.closeMap(mark)
+	w.out = append(w.out, b.wire.out[begin:end]...)
+	closeSeal(w.out)
+	return w.out
+}
+
+// headSizeGuess is room for a head without a Meta.
+const headSizeGuess = 160
+
+// DecodeRecord reads a record. The errors are *DamageError, *VersionError and *FormatError.
+func DecodeRecord(data []byte) (*Record, error) {
+	body, version, err := openSeal("journal record", formRecord, data)
+	if err != nil {
+		return nil, err
+	}
+	c := newCursor("journal record", body)
+	r := &Record{Version: version}
+	c.fields(&r.Unknown, func(key []byte) bool { return c.recordField(r, key) })
+	if r.Kind == 0 || r.Part < 1 || r.Part > r.Parts {
+		c.fail("kind %d, part %d of %d", r.Kind, r.Part, r.Parts)
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return r, nil
+}
+
+func (c *cursor) recordField(r *Record, key []byte) bool {
+	switch string(key) {
+	case "k":
+		r.Kind = RecordKind(c.uint(math.MaxUint8))
+	case "u":
+		r.RunID = c.text()
+	case "e":
+		r.Epoch = c.uint64()
+	case "c":
+		r.Commit = c.uint64()
+	case "w":
+		r.Writer = c.uint64()
+	case "i":
+		r.Part = int(c.uint32())
+	case "n":
+		r.Parts = int(c.uint32())
+	case "t":
+		r.Time = spec.EngineTime(c.int())
+	case "r":
+		r.Watermark = c.uint64()
+	case "m":
+		r.Meta = &Meta{}
+		c.meta(r.Meta)
+	case "x":
+		r.Changes = list(c, c.change)
+	default:
+		return false
+	}
+	return true
+}
+
+// fieldMeta writes a Meta: s status, y stop reason, p paused, pk paused classes, b budget, bk budgets of classes,
+// l loaded, h import hash, q next arrival number, o next outcome number, i results stream.
+func (w *wire) fieldMeta(key string, m *Meta) {
+	if m == nil {
+		return
+	}
+	w.key(key)
+	mark := w.openMap()
+	fieldText(w, "s", m.Status)
+	fieldText(w, "y", m.StopReason)
+	w.fieldBool("p", m.Paused)
+	fieldTexts(w, "pk", m.PausedClasses)
+	fieldInt(w, "b", m.Budget)
+	w.fieldBudgets("bk", m.ClassBudgets)
+	w.fieldBool("l", m.Loaded)
+	fieldText(w, "h", m.ImportHash)
+	fieldUint(w, "q", m.NextSeq)
+	fieldUint(w, "o", m.NextOrder)
+	fieldUint(w, "i", m.ResultsID)
+	w.unknown(m.Unknown)
+	w.closeMap(mark)
+}
+
+func (w *wire) fieldBudgets(key string, budgets map[string]int) {
+	if len(budgets) == 0 {
+		return
+	}
+	w.key(key)
+	w.mapLen(len(budgets))
+	for _, class := range slices.Sorted(maps.Keys(budgets)) {
+		w.text(class)
+		w.int(int64(budgets[class]))
+	}
+}
+
+func (c *cursor) meta(m *Meta) {
+	c.fields(&m.Unknown, func(key []byte) bool {
+		switch string(key) {
+		case "s":
+			m.Status = spec.Status(c.text())
+		case "y":
+			m.StopReason = c.text()
+		case "p":
+			m.Paused = c.bool()
+		case "pk":
+			m.PausedClasses = list(c, c.text)
+		case "b":
+			m.Budget = int(c.int())
+		case "bk":
+			m.ClassBudgets = c.budgets()
+		case "l":
+			m.Loaded = c.bool()
+		case "h":
+			m.ImportHash = c.text()
+		case "q":
+			m.NextSeq = c.uint64()
+		case "o":
+			m.NextOrder = c.uint64()
+		case "i":
+			m.ResultsID = c.uint64()
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (c *cursor) budgets() map[string]int {
+	n := c.mapLen()
+	budgets := make(map[string]int, min(n, 64))
+	for ; n > 0 && c.err == nil; n-- {
+		class := c.text()
+		budgets[class] = int(c.int())
+	}
+	return budgets
+}

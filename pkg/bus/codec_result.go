@@ -1,0 +1,117 @@
+package bus
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"autoresearch/pkg/spec"
+)
+
+// ResultVersion is the version of the encoded TaskResult that this build writes. Readers accept any and ignore fields
+// they do not know.
+const ResultVersion = 1
+
+// EncodeResult returns a TaskResult as Report.Body and Outcome.Body hold it:
+// v version, c children, m metrics, o output (its JSON text), f failure, a attempt, w worker, h host, s started,
+// d duration. It refuses children that spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
+func EncodeResult(r spec.TaskResult) ([]byte, error) {
+	if err := checkResult(&r); err != nil {
+		return nil, fmt.Errorf("encode result: %w", err)
+	}
+	w := wire{out: make([]byte, 0, 256)}
+	mark := w.openMap()
+	fieldInt(&w, "v", ResultVersion)
+	fieldList(&w, "c", r.Children, (*wire).taskSpec)
+	w.fieldMetrics("m", r.Metrics)
+	fieldBytes(&w, "o", r.Output)
+	w.fieldFailure("f", r.Failure)
+	fieldUint(&w, "a", r.Attempt)
+	fieldText(&w, "w", r.Worker)
+	fieldText(&w, "h", r.Host)
+	w.fieldTime("s", r.Started)
+	fieldInt(&w, "d", r.Duration)
+	w.closeMap(mark)
+	return w.out, nil
+}
+
+// DecodeResult reads what EncodeResult wrote. It refuses the same as EncodeResult: the bytes may come from anywhere.
+// Payloads and the output come back without white space.
+func DecodeResult(data []byte) (spec.TaskResult, error) {
+	c := newCursor("result", data)
+	r := spec.TaskResult{}
+	c.fields(nil, func(key []byte) bool { return c.resultField(&r, key) })
+	if c.err != nil {
+		return spec.TaskResult{}, c.err
+	}
+	if err := compactResult(&r); err != nil {
+		return spec.TaskResult{}, fmt.Errorf("decode result: %w", err)
+	}
+	return r, nil
+}
+
+func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
+	switch string(key) {
+	case "c":
+		r.Children = list(c, c.taskSpec)
+	case "m":
+		r.Metrics = c.metrics()
+	case "o":
+		r.Output = json.RawMessage(c.bytes())
+	case "f":
+		r.Failure = c.failure()
+	case "a":
+		r.Attempt = c.uint32()
+	case "w":
+		r.Worker = spec.WorkerID(c.text())
+	case "h":
+		r.Host = c.text()
+	case "s":
+		r.Started = c.time()
+	case "d":
+		r.Duration = time.Duration(c.int())
+	default:
+		return false
+	}
+	return true
+}
+
+func checkResult(r *spec.TaskResult) error {
+	for i := range r.Children {
+		if err := r.Children[i].Validate(); err != nil {
+			return fmt.Errorf("child %d: %w", i+1, err)
+		}
+	}
+	if r.Output == nil {
+		return nil
+	}
+	if _, err := spec.ParsePayload(r.Output); err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	return nil
+}
+
+// compactResult replaces the JSON texts by their checked, compact forms.
+func compactResult(r *spec.TaskResult) error {
+	if r.Output != nil {
+		output, err := spec.ParsePayload(r.Output)
+		if err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+		r.Output = json.RawMessage(output)
+	}
+	for i := range r.Children {
+		child := &r.Children[i]
+		if child.Payload != nil {
+			payload, err := spec.ParsePayload(child.Payload)
+			if err != nil {
+				return fmt.Errorf("child %q: payload: %w", child.ID, err)
+			}
+			child.Payload = payload
+		}
+		if err := child.Validate(); err != nil {
+			return fmt.Errorf("child %d: %w", i+1, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,455 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// URLDefault is where Connect looks for NATS when Options name nothing.
+const URLDefault = nats.DefaultURL
+
+// ReconnectWaitDefault is the default of Options.ReconnectWait.
+const ReconnectWaitDefault = 250 * time.Millisecond
+
+// Times of a connection.
+const (
+	connectTimeout   = 5 * time.Second
+	pingInterval     = 10 * time.Second
+	pingsOutMax      = 3
+	drainTimeout     = 5 * time.Second
+	requestTimeout   = 5 * time.Second
+	connectRetryWait = 500 * time.Millisecond
+)
+
+// Options say how to reach NATS. The zero value connects to URLDefault without credentials.
+type Options struct {
+	// URL is one URL or several, separated by commas; URLDefault when empty. Ignored with InProcess.
+	URL string
+	// Name is what the server lists this connection as.
+	Name string
+	// CredentialsFile is a .creds file (JWT and seed), NKeySeedFile an nkey's seed file.
+	CredentialsFile string
+	NKeySeedFile    string
+	// User logs in with the first line of PasswordFile, or with Password when there is no file.
+	User         string
+	PasswordFile string
+	Password     string
+	// TLSCA is a PEM file of certificate authorities; TLSCert and TLSKey are the client's own certificate.
+	TLSCA   string
+	TLSCert string
+	TLSKey  string
+	// InProcess connects to a server in this process, without a socket.
+	InProcess *server.Server
+	// InboxPrefix is where answers come back: "_INBOX" when empty. A worker with its own permissions has its own.
+	InboxPrefix string
+	// Retry makes Connect try until its context is done when NATS cannot be reached; other errors still end it.
+	Retry bool
+	// ReconnectWait is the least time between two attempts to reconnect to one server; up to three times as much is
+	// added at random. ReconnectWaitDefault when 0.
+	ReconnectWait time.Duration
+	// Logger hears of disconnects, reconnects and malformed messages; slog.Default() when nil.
+	Logger *slog.Logger
+	// ErrorFunc, unless nil, hears of the connection's asynchronous errors (permissions, slow readers), from the
+	// connection's own goroutine: it must return soon.
+	ErrorFunc func(error)
+}
+
+// Conn is a connection to NATS. It reconnects for ever, never buffers what is sent while disconnected (a commit must
+// not be stored later behind its sender's back), and is safe for concurrent use.
+type Conn struct {
+	nc     *nats.Conn
+	log    *slog.Logger
+	onErr  func(error)
+	closed chan struct{} // closed once nc is
+
+	link atomic.Pointer[link]
+
+	mu          sync.Mutex
+	reconnected map[int]func()
+	nextID      int
+	denied      []chan<- error // probes that wait for a permission error
+}
+
+// What Connect returns, wrapped, besides other errors.
+var (
+	// ErrUnreachable: no server answers at the URL.
+	ErrUnreachable = errors.New("cannot reach NATS")
+	// ErrNoJetStream: the server runs without JetStream, or the account may not use it.
+	ErrNoJetStream = errors.New("NATS runs without JetStream")
+	// ErrOldServer: the server is older than ServerVersionMin.
+	ErrOldServer = errors.New("NATS server is too old")
+	// ErrCredentials: the server refused the credentials.
+	ErrCredentials = errors.New("NATS refused the credentials")
+)
+
+// Connect connects and checks that the server can do what this project needs. Each error says what to do about it.
+func Connect(ctx context.Context, o Options) (*Conn, error) {
+	c := &Conn{log: o.Logger, onErr: o.ErrorFunc, closed: make(chan struct{}), reconnected: map[int]func(){}}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	c.link.Store(newLink())
+	options, err := c.natsOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.dial(ctx, o, options); err != nil {
+		return nil, err
+	}
+	if err := c.check(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Conn) natsOptions(o Options) ([]nats.Option, error) {
+	wait := o.ReconnectWait
+	if wait == 0 {
+		wait = ReconnectWaitDefault
+	}
+	options := []nats.Option{
+		nats.Name(o.Name),
+		nats.Timeout(connectTimeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(wait),
+		nats.ReconnectJitter(3*wait, 3*wait),
+		nats.IgnoreAuthErrorAbort(),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(pingsOutMax),
+		nats.DrainTimeout(drainTimeout),
+		nats.ErrorHandler(c.asyncError),
+		nats.DisconnectErrHandler(c.disconnect),
+		nats.ReconnectHandler(c.reconnect),
+		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
+	}
+	if o.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
+	}
+	if o.InProcess != nil {
+		options = append(options, nats.InProcessServer(o.InProcess))
+	}
+	credentials, err := credentialOptions(o)
+	return append(options, credentials...), err
+}
+
+func credentialOptions(o Options) (options []nats.Option, err error) {
+	if o.CredentialsFile != "" {
+		options = append(options, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.NKeySeedFile != "" {
+		seed, err := nats.NkeyOptionFromSeed(o.NKeySeedFile)
+		if err != nil {
+			return nil, fmt.Errorf("nkey seed file %s: %w", o.NKeySeedFile, err)
+		}
+		options = append(options, seed)
+	}
+	if o.User != "" {
+		password, err := readPassword(o)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, nats.UserInfo(o.User, password))
+	}
+	if o.TLSCA != "" {
+		options = append(options, nats.RootCAs(o.TLSCA))
+	}
+	if o.TLSCert != "" || o.TLSKey != "" {
+		options = append(options, nats.ClientCert(o.TLSCert, o.TLSKey))
+	}
+	return options, nil
+}
+
+func readPassword(o Options) (string, error) {
+	if o.PasswordFile == "" {
+		return o.Password, nil
+	}
+	text, err := os.ReadFile(o.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("password of NATS user %s: %w", o.User, err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// dial connects, with Retry until ctx is done.
+func (c *Conn) dial(ctx context.Context, o Options, options []nats.Option) error {
+	url := o.URL
+	if url == "" {
+		url = URLDefault
+	}
+	for {
+		nc, err := nats.Connect(url, options...)
+		if err == nil {
+			c.nc = nc
+			return nil
+		}
+		err = explainConnect(err, url, o)
+		if !o.Retry || !errors.Is(err, ErrUnreachable) {
+			return err
+		}
+		c.log.Warn("NATS is not reachable yet", "url", url, "error", err)
+		wait := connectRetryWait + rand.N(connectRetryWait)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: gave up: %w", err, context.Cause(ctx))
+		case <-time.After(wait):
+		}
+	}
+}
+
+// explainConnect names the remedy of a failed connect.
+func explainConnect(err error, url string, o Options) error {
+	where := "at " + redact(url)
+	if o.InProcess != nil {
+		where = "in this process"
+	}
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return fmt.Errorf("%w %s: %w: check the user, password, nkey or .creds file", ErrCredentials, where, err)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w %s: %w", ErrCredentials, where, err)
+	}
+	return fmt.Errorf("%w %s: %w: start it with \"nats-server -js\" or name its URL", ErrUnreachable, where, err)
+}
+
+// redact hides the passwords of URLs.
+func redact(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		if at := strings.LastIndexByte(part, '@'); at >= 0 {
+			scheme, _, found := strings.Cut(part, "://")
+			if !found {
+				scheme = "nats"
+			}
+			parts[i] = scheme + "://***@" + part[at+1:]
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// check refuses servers that cannot serve.
+func (c *Conn) check(ctx context.Context) error {
+	version := c.nc.ConnectedServerVersion()
+	if err := checkServerVersion(version); err != nil {
+		return err
+	}
+	if old := versionLess(version, serverVersionGood); old {
+		c.log.Warn("this NATS server has known faults; a newer one is better",
+			"version", version, "wanted", serverVersionGood)
+	}
+	return c.probeJetStream(ctx)
+}
+
+// ServerVersionMin is the oldest nats-server that has what this project needs (atomic batches).
+const ServerVersionMin = "2.12.0"
+
+// serverVersionGood is the first version without known losses of data.
+const serverVersionGood = "2.14.4"
+
+// checkServerVersion refuses versions below ServerVersionMin. A version that cannot be read passes: it may be a
+// development build.
+func checkServerVersion(version string) error {
+	if versionLess(version, ServerVersionMin) {
+		return fmt.Errorf("%w: it is version %s; install nats-server %s or newer", ErrOldServer, version, serverVersionGood)
+	}
+	return nil
+}
+
+// versionLess compares "major.minor.patch", whatever follows. A version that cannot be read is not less.
+func versionLess(a, b string) bool {
+	left, okLeft := versionNumbers(a)
+	right, okRight := versionNumbers(b)
+	if !okLeft || !okRight {
+		return false
+	}
+	for i := range left {
+		if left[i] != right[i] {
+			return left[i] < right[i]
+		}
+	}
+	return false
+}
+
+func versionNumbers(version string) (numbers [3]int, ok bool) {
+	core, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
+	parts := strings.Split(core, ".")
+	if len(parts) < 2 {
+		return numbers, false
+	}
+	for i := range min(len(parts), 3) {
+		n, err := strconv.Atoi(parts[i])
+		if err != nil {
+			return numbers, false
+		}
+		numbers[i] = n
+	}
+	return numbers, true
+}
+
+// probeJetStream asks for the account's JetStream. A connection that may not ask passes: a worker's permissions cover
+// its own subjects only.
+func (c *Conn) probeJetStream(ctx context.Context) error {
+	ctx, cancel := c.waitContext(ctx, requestTimeout)
+	defer cancel()
+	denied := make(chan error, 1)
+	c.mu.Lock()
+	c.denied = append(c.denied, denied)
+	c.mu.Unlock()
+	answered := make(chan error, 1)
+	go func() { answered <- c.request(ctx, "$JS.API.INFO", nil, nil) }()
+	var err error
+	select {
+	case err = <-answered:
+	case <-denied:
+		cancel()
+		<-answered
+	}
+	c.mu.Lock()
+	c.denied = nil
+	c.mu.Unlock()
+	if errors.Is(err, nats.ErrNoResponders) || isCode(err, codeNotEnabled, codeNotEnabledAccount) {
+		return fmt.Errorf("%w: start it with \"nats-server -js\", or enable JetStream for the account: %w", ErrNoJetStream, err)
+	}
+	if err != nil {
+		return fmt.Errorf("ask NATS for JetStream: %w", err)
+	}
+	return nil
+}
+
+// asyncError is called from the connection's goroutine.
+func (c *Conn) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		c.mu.Lock()
+		probes := c.denied
+		c.denied = nil
+		c.mu.Unlock()
+		for _, probe := range probes {
+			probe <- err
+			return
+		}
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	c.log.Error("NATS reports an error", "subject", subject, "error", err)
+	if c.onErr != nil {
+		c.onErr(err)
+	}
+}
+
+// link is one continuous connection. It ends when the connection is lost: an answer that has not come by then never
+// will.
+type link struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func newLink() *link {
+	ctx, end := context.WithCancel(context.Background())
+	return &link{ctx: ctx, end: end}
+}
+
+// errDisconnected ends what waits for an answer.
+var errDisconnected = errors.New("disconnected from NATS")
+
+// errNoAnswer ends what waited too long for one.
+var errNoAnswer = errors.New("no answer in time")
+
+// waitContext bounds the wait for an answer by ctx, by timeout and by the connection.
+func (c *Conn) waitContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, timedOut := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.link.Load().ctx, func() { cancel(errDisconnected) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+		timedOut()
+	}
+}
+
+func (c *Conn) disconnect(_ *nats.Conn, err error) {
+	c.link.Swap(newLink()).end()
+	if err != nil {
+		c.log.Warn("disconnected from NATS", "error", err)
+	}
+}
+
+func (c *Conn) reconnect(nc *nats.Conn) {
+	c.log.Info("reconnected to NATS", "url", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
+	c.mu.Lock()
+	callbacks := make([]func(), 0, len(c.reconnected))
+	for _, fn := range c.reconnected {
+		callbacks = append(callbacks, fn)
+	}
+	c.mu.Unlock()
+	for _, fn := range callbacks {
+		fn()
+	}
+}
+
+// OnReconnect calls fn after each reconnect until stop is called, from the connection's goroutine: fn must return soon.
+func (c *Conn) OnReconnect(fn func()) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.nextID
+	c.nextID++
+	c.reconnected[id] = fn
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.reconnected, id)
+	}
+}
+
+// NATS returns the connection underneath, for what only it can do: object stores.
+func (c *Conn) NATS() *nats.Conn { return c.nc }
+
+// Connected reports whether the connection is up now.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// MaxPayload is the largest message the server takes, headers included, in bytes. It may change at a reconnect.
+func (c *Conn) MaxPayload() int { return int(c.nc.MaxPayload()) }
+
+// RTT measures a round trip to the server.
+func (c *Conn) RTT(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := c.waitContext(ctx, requestTimeout)
+	defer cancel()
+	start := time.Now()
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return 0, fmt.Errorf("measure the round trip to NATS: %w", err)
+	}
+	return time.Since(start), nil
+}
+
+// Close delivers what was received and sent, for at most a few seconds, and closes the connection. What it stops has
+// stopped when it returns. Close may be called more than once.
+func (c *Conn) Close() error {
+	err := c.nc.Drain()
+	if err == nil || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConnectionClosed) {
+		err = nil
+	}
+	select {
+	case <-c.closed:
+	case <-time.After(2 * drainTimeout):
+		c.nc.Close()
+		<-c.closed
+	}
+	if err != nil {
+		return fmt.Errorf("close the connection to NATS: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"autoresearch/pkg/spec"
+)
+
+// How much a doorbell has under way. Beyond doorbellPendingMax a publish waits for doorbellStall at most, then fails:
+// the leader publishes again what is overdue.
+const (
+	doorbellPendingMax = 4096
+	doorbellStall      = 2 * time.Millisecond
+	doorbellTimeout    = 5 * time.Second
+)
+
+// doorbell implements Doorbell on the tasks stream.
+type doorbell struct {
+	stream *Stream
+	js     jetstream.JetStream
+	err    error // why js could not be made
+}
+
+// NewDoorbell returns the doorbell of all runs. onError hears of every publish that failed, from another goroutine than
+// the publisher's; it must return soon. The doorbell is safe for concurrent use and ends with its connection.
+func NewDoorbell(c *Conn, o StreamOptions, onError func(subject string, err error)) Doorbell {
+	d := &doorbell{stream: NewStream(c, tasksConfig(o))}
+	d.js, d.err = jetstream.New(c.nc,
+		jetstream.WithPublishAsyncMaxPending(doorbellPendingMax),
+		jetstream.WithPublishAsyncTimeout(doorbellTimeout),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {
+			if !alreadyThere(err) {
+				onError(m.Subject, fmt.Errorf("publish to the doorbell: %w", err))
+			}
+		}))
+	return d
+}
+
+// alreadyThere reports that the subject is occupied, or about to be: in a replicated stream another publish to it is
+// under way.
+func alreadyThere(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeWrongLast || api.ErrorCode == codeWrongLastInFlight)
+}
+
+func (d *doorbell) Ensure(ctx context.Context, classes []string) error {
+	if _, err := d.stream.Ensure(ctx); err != nil {
+		return err
+	}
+	for _, class := range classes {
+		if err := d.stream.ensureConsumer(ctx, classConsumer(class)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Publish also returns at once an error that is known at once: a message that is too large (ErrTooLarge), too much
+// under way, no connection.
+func (d *doorbell) Publish(m *Dispatch) error {
+	if d.err != nil {
+		return d.err
+	}
+	data, err := EncodeDispatch(m)
+	if err != nil {
+		return err
+	}
+	subject := TaskSubject(m.Class, m.Run, m.Task.ID, m.Attempt)
+	message := &nats.Msg{Subject: subject, Header: ExpectLastOfSubject(0), Data: data}
+	_, err = d.js.PublishMsgAsync(message, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(doorbellStall))
+	if errors.Is(err, nats.ErrMaxPayload) {
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	if err != nil {
+		return fmt.Errorf("publish %s to the doorbell: %w", subject, err)
+	}
+	return nil
+}
+
+// Purge does not wait for publishes: one of the same message that is still under way may land after it. Whoever takes
+// such a message is told to stop.
+func (d *doorbell) Purge(ctx context.Context, class string, run spec.RunName, task spec.TaskID, attempt uint32) error {
+	return d.stream.PurgeSubject(ctx, TaskSubject(class, run, task, attempt))
+}

@@ -1,0 +1,236 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// EmbeddedOptions say how to run a NATS server in this process.
+type EmbeddedOptions struct {
+	// StoreDir is where JetStream keeps its files; required. One server at a time uses it.
+	StoreDir string
+	// Host is the address to listen on; 127.0.0.1 by default. On another address, set Username and Password.
+	Host string
+	// Port is 4222 when 0; -1 picks a free one.
+	Port int
+	// MaxPayload is the largest message in bytes; MaxPayloadDefault when 0.
+	MaxPayload int
+	// SyncInterval is how often files are synced to disk: what was acknowledged since survives a kill, not a power cut.
+	// The server's default (2 minutes) when 0. SyncAlways syncs before each acknowledgement.
+	SyncInterval time.Duration
+	SyncAlways   bool
+	// Username and Password, when set, are required from every connection.
+	Username string
+	Password string
+	// Logger hears the server's warnings and errors (and its notices at level Debug); slog.Default() when nil.
+	Logger *slog.Logger
+}
+
+// Defaults of EmbeddedOptions.
+const (
+	EmbeddedHostDefault = "127.0.0.1"
+	EmbeddedPortDefault = 4222
+	MaxPayloadDefault   = 8 << 20
+)
+
+const embeddedStartTimeout = 10 * time.Second
+
+// Embedded is a NATS server in this process. It handles no signals. Its methods are safe for concurrent use.
+type Embedded struct {
+	server *server.Server
+	o      EmbeddedOptions
+	unlock func() error
+	once   sync.Once
+	err    error
+}
+
+// StartEmbedded starts a server and returns once it takes connections. Each error says what to do about it.
+func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
+	o = o.withDefaults()
+	unlock, err := prepareStore(o.StoreDir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{o: o, unlock: unlock}
+	if err := e.start(); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return e, nil
+}
+
+func (o EmbeddedOptions) withDefaults() EmbeddedOptions {
+	if o.Host == "" {
+		o.Host = EmbeddedHostDefault
+	}
+	if o.Port == 0 {
+		o.Port = EmbeddedPortDefault
+	}
+	if o.MaxPayload == 0 {
+		o.MaxPayload = MaxPayloadDefault
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// prepareStore makes the directory and takes its lock.
+func prepareStore(dir string) (unlock func() error, err error) {
+	if dir == "" {
+		return nil, errors.New("embedded NATS: no store directory")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("embedded NATS: cannot make the store directory: %w: choose one that can be written", err)
+	}
+	unlock, err = lockFile(filepath.Join(dir, "autoresearch.lock"))
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("embedded NATS: store directory %s is in use by another process: stop it, or choose another directory", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS: cannot write to store directory %s: %w: choose one that can be written", dir, err)
+	}
+	return unlock, nil
+}
+
+// errLocked: another process holds the lock.
+var errLocked = errors.New("locked")
+
+func (e *Embedded) start() error {
+	o := e.o
+	if err := checkPort(o.Host, o.Port); err != nil {
+		return err
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName:             "autoresearch",
+		Host:                   o.Host,
+		Port:                   o.Port,
+		JetStream:              true,
+		StoreDir:               o.StoreDir,
+		SyncInterval:           o.SyncInterval,
+		SyncAlways:             o.SyncAlways,
+		MaxPayload:             int32(o.MaxPayload),
+		Username:               o.Username,
+		Password:               o.Password,
+		NoSigs:                 true,
+		DisableShortFirstPing:  true,
+		DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		return fmt.Errorf("embedded NATS: %w", err)
+	}
+	log := &serverLog{log: o.Logger, fatal: make(chan string, 1)}
+	s.SetLoggerV2(log, false, false, false)
+	e.server = s
+	s.Start()
+	if err := e.await(log.fatal); err != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return err
+	}
+	if o.Username == "" && !isLoopback(o.Host) {
+		o.Logger.Warn("embedded NATS takes anyone's connection on a public address: set a user and a password", "host", o.Host)
+	}
+	return nil
+}
+
+// checkPort refuses a port that is taken. Between this and the server's own listen it may be taken still: the server's
+// error then says it less well.
+func checkPort(host string, port int) error {
+	if port < 0 {
+		return nil
+	}
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("embedded NATS: cannot listen on %s: %w: stop what listens there, or choose another port "+
+			"(-1 picks a free one)", address, err)
+	}
+	return listener.Close()
+}
+
+func (e *Embedded) await(fatal <-chan string) error {
+	ready := make(chan bool, 1)
+	go func() { ready <- e.server.ReadyForConnections(embeddedStartTimeout) }()
+	select {
+	case reason := <-fatal:
+		e.server.Shutdown()
+		<-ready
+		return fmt.Errorf("embedded NATS: %s", reason)
+	case ok := <-ready:
+		if !ok {
+			return fmt.Errorf("embedded NATS: not ready after %v", embeddedStartTimeout)
+		}
+		if !e.server.JetStreamEnabled() {
+			return errors.New("embedded NATS: JetStream did not start")
+		}
+		return nil
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// ClientURL is where other processes connect to.
+func (e *Embedded) ClientURL() string { return e.server.ClientURL() }
+
+// Server returns the server itself.
+func (e *Embedded) Server() *server.Server { return e.server }
+
+// Options returns what Connect needs to connect to this server within the process, with its user and password.
+func (e *Embedded) Options(name string) Options {
+	return Options{Name: name, InProcess: e.server, User: e.o.Username, Password: e.o.Password, Logger: e.o.Logger}
+}
+
+// Connect connects to this server within the process.
+func (e *Embedded) Connect(ctx context.Context, name string) (*Conn, error) {
+	return Connect(ctx, e.Options(name))
+}
+
+// Shutdown stops the server and waits until it has stopped; its files are complete then. It may be called more than
+// once.
+func (e *Embedded) Shutdown() error {
+	e.once.Do(func() {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+		e.err = e.unlock()
+	})
+	return e.err
+}
+
+// serverLog passes the server's words on.
+type serverLog struct {
+	log   *slog.Logger
+	fatal chan string // the first fatal one
+}
+
+func (l *serverLog) say(level slog.Level, format string, v []any) {
+	l.log.Log(context.Background(), level, "embedded NATS: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
+}
+
+// Noticef and the other methods implement the server's Logger.
+func (l *serverLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+func (l *serverLog) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
+func (l *serverLog) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+func (l *serverLog) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+func (l *serverLog) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+
+// Fatalf is called before the server gives up; it must not end the process.
+func (l *serverLog) Fatalf(format string, v ...any) {
+	select {
+	case l.fatal <- strings.TrimSpace(fmt.Sprintf(format, v...)):
+	default:
+	}
+}

@@ -1,0 +1,99 @@
+package bus
+
+import (
+	"time"
+
+	"autoresearch/pkg/spec"
+)
+
+// MessageVersion is the version this build writes into its transient messages. Readers accept any version and ignore
+// fields they do not know.
+const MessageVersion = 1
+
+// What workers and leaders tell each other of attempts and slots is vocabulary of package spec.
+type (
+	// AttemptRef names one claimed attempt of one task.
+	AttemptRef = spec.AttemptRef
+	// ClassSlots is what a worker announces for one class.
+	ClassSlots = spec.ClassSlots
+	// Holding is an attempt that a worker runs.
+	Holding = spec.Holding
+)
+
+// Dispatch is the doorbell message: everything a generic worker needs to execute one attempt.
+// Subject: TaskSubject. Only the coordinator publishes it.
+type Dispatch struct {
+	Version int
+	Run     spec.RunName
+	RunID   string // the run's UUID
+	Epoch   uint64
+	Class   string
+	Task    spec.TaskSpec
+	Attempt uint32
+	Recipe  spec.Recipe
+	// LeaseTTL tells the worker how long its lease lasts unless heartbeats extend it.
+	LeaseTTL time.Duration
+}
+
+// Uplink is what a worker says to the leaders of all runs, over core NATS (it may be lost). A heartbeat (Full) lists all
+// it holds; a start notice (not Full) lists only new starts in Running.
+// Subject: UplinkSubject.
+type Uplink struct {
+	Version int
+	Worker  spec.WorkerID
+	// Boot counts the starts of this worker's spool directory: of two messages with different boots, the process of
+	// the lower one is dead, and so is all it ran.
+	Boot uint64
+	Host string
+	Full bool
+	// Leaving says that the worker drains: it takes nothing more.
+	Leaving bool
+	Slots   []ClassSlots
+	Running []Holding
+	// Finished lists results sent but not yet receipted. (Bounded to the oldest 1000; the rest follow.)
+	Finished []AttemptRef
+}
+
+// StopOrder tells a worker to end an attempt and report it.
+type StopOrder struct {
+	AttemptRef
+	// Reason is spec.CauseCancelled, or "superseded" when somebody else holds the task or it is over: then no result is
+	// wanted, though a success still counts if it is the first.
+	Reason string
+}
+
+// Answer is what a run's leader says to one worker, over core NATS (it may be lost; the next heartbeat asks again).
+// A worker ignores an Answer whose Epoch is lower than the highest it saw for the run.
+// Subject: ControlSubject, or ControlAllSubject with Hello.
+type Answer struct {
+	Version int
+	Run     spec.RunName
+	Epoch   uint64
+	// Hello asks for a heartbeat at once: a leader has taken over.
+	Hello bool
+	Stop  []StopOrder
+	// Receipt lists results that are journaled: the worker may delete them.
+	Receipt []AttemptRef
+	// SendAgain lists results that the worker has finished and the leader has not got.
+	SendAgain []AttemptRef
+}
+
+// Report is one result on its way to the coordinator.
+type Report struct {
+	AttemptRef
+	// Failure is nil when the attempt succeeded.
+	Failure *spec.FailureRecord
+	// Preempted says that the attempt was given up because the worker leaves or the run was interrupted: not a failure.
+	Preempted bool
+	// Body is the TaskResult, encoded with EncodeResult; the engine keeps it as it is.
+	Body []byte
+}
+
+// ResultMessage carries one or more reports of one run.
+// Subject: ResultSubject. Published to the results stream, never with a Nats-Msg-Id: the engine deduplicates.
+type ResultMessage struct {
+	Version int
+	Worker  spec.WorkerID
+	Boot    uint64
+	Reports []Report
+}

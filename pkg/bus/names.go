@@ -1,0 +1,85 @@
+package bus
+
+import (
+	"strconv"
+
+	"autoresearch/pkg/spec"
+)
+
+// The names of every stream, bucket and subject. Names that come from users are encoded with spec.EncodeName first.
+const (
+	// StreamTasks is the doorbell: dispatched tasks that nobody has picked up, of all runs. Memory storage: it holds
+	// nothing that the leader cannot publish again.
+	StreamTasks = "AR_TASKS"
+	// StreamJournalPrefix + run is a run's truth.
+	StreamJournalPrefix = "AR_JOURNAL_"
+	// StreamResultsPrefix + run holds results on their way.
+	StreamResultsPrefix = "AR_RESULTS_"
+	// BucketStatePrefix + run is the key-value mirror.
+	BucketStatePrefix = "AR_STATE_"
+	// BucketLease holds who leads each run.
+	BucketLease = "AR_LEASE"
+
+	subjectTask    = "ar.task."
+	subjectResult  = "ar.result."
+	subjectJournal = "ar.journal."
+	subjectUplink  = "ar.up."
+	subjectControl = "ar.ctl."
+	subjectLead    = "ar.lead."
+
+	// UplinkAllSubject is what leaders subscribe to.
+	UplinkAllSubject = subjectUplink + "*"
+	// ControlAllSubject reaches every worker.
+	ControlAllSubject = subjectControl + "all"
+	// TaskAllSubject is the doorbell stream's subject space.
+	TaskAllSubject = subjectTask + ">"
+)
+
+// TaskSubject is where one attempt's doorbell message lives: ar.task.<class>.<run>.<task>.<attempt>.
+func TaskSubject(class string, run spec.RunName, task spec.TaskID, attempt uint32) string {
+	return subjectTask + spec.EncodeName(class) + "." + spec.EncodeName(string(run)) + "." +
+		spec.EncodeName(string(task)) + "." + strconv.FormatUint(uint64(attempt), 10)
+}
+
+// TaskClassSubject is the filter of a class's consumer.
+func TaskClassSubject(class string) string { return subjectTask + spec.EncodeName(class) + ".>" }
+
+// ResultSubject is where a worker publishes a run's results.
+func ResultSubject(run spec.RunName, worker spec.WorkerID) string {
+	return subjectResult + spec.EncodeName(string(run)) + "." + spec.EncodeName(string(worker))
+}
+
+// ResultRunSubject is the subject space of a run's results stream.
+func ResultRunSubject(run spec.RunName) string {
+	return subjectResult + spec.EncodeName(string(run)) + ".>"
+}
+
+// JournalSubject is the one subject of a run's journal.
+func JournalSubject(run spec.RunName) string { return subjectJournal + spec.EncodeName(string(run)) }
+
+// UplinkSubject is where a worker speaks to the leaders.
+func UplinkSubject(worker spec.WorkerID) string {
+	return subjectUplink + spec.EncodeName(string(worker))
+}
+
+// ControlSubject is where leaders speak to a worker.
+func ControlSubject(worker spec.WorkerID) string {
+	return subjectControl + spec.EncodeName(string(worker))
+}
+
+// LeadSubject is answered by a run's leader, and by a candidate while it loads. "No responders" there is the fast sign
+// that nobody leads.
+func LeadSubject(run spec.RunName) string { return subjectLead + spec.EncodeName(string(run)) }
+
+// JournalStream names the stream of a run's journal.
+func JournalStream(run spec.RunName) string {
+	return StreamJournalPrefix + spec.EncodeName(string(run))
+}
+
+// ResultsStream names the stream of a run's results.
+func ResultsStream(run spec.RunName) string {
+	return StreamResultsPrefix + spec.EncodeName(string(run))
+}
+
+// StateBucket names the bucket of a run's mirror.
+func StateBucket(run spec.RunName) string { return BucketStatePrefix + spec.EncodeName(string(run)) }

@@ -1,0 +1,93 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"autoresearch/pkg/spec"
+)
+
+// What callers branch on.
+var (
+	// ErrConflict: another writer's record stands where this append was to go. The caller's state is stale for good.
+	ErrConflict = errors.New("another writer appended first")
+	// ErrAmbiguous: the append may or may not be stored (timeout, no responders, disconnect). Only the same bytes with
+	// the same expected sequence may be sent again.
+	ErrAmbiguous = errors.New("append may or may not be stored")
+	// ErrRefused: the server answered that it did not store the append (stream full, disk full, not permitted).
+	// Nothing was stored; it may be tried again later.
+	ErrRefused = errors.New("append refused")
+	// ErrMissing: the stream or bucket does not exist.
+	ErrMissing = errors.New("does not exist")
+	// ErrGap: a reader met a missing sequence; reload.
+	ErrGap = errors.New("a gap in the sequences")
+)
+
+// Bounds are the first and last sequence of a stream and its creation time. An empty stream has Last == First-1.
+type Bounds struct {
+	First, Last uint64
+	Created     time.Time
+}
+
+// Journal is a run's journal stream. Only one Append may be in flight. The simulator implements it too: everything the
+// coordinator knows of the server's behaviour is in these contracts.
+type Journal interface {
+	// Ensure creates the stream unless it exists and reports whether it did. Called only when nothing says that the
+	// run existed before.
+	Ensure(ctx context.Context) (created bool, err error)
+	// Bounds returns ErrMissing when there is no stream.
+	Bounds(ctx context.Context) (Bounds, error)
+	// Append stores data as sequence expectLast+1 and returns once it is durable by the stream's sync setting, or
+	// returns ErrConflict, ErrRefused, ErrMissing or ErrAmbiguous (wrapped).
+	Append(ctx context.Context, expectLast uint64, data []byte) error
+	// Get returns the record at seq, read from the stream's leader; ErrMissing when there is none.
+	Get(ctx context.Context, seq uint64) ([]byte, error)
+	// Read calls fn for every record from sequence from up to the last one stored when Read was called, in order.
+	// It returns ErrGap when a sequence is missing. data is valid during the call only.
+	Read(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) error
+	// Purge removes every record below seq.
+	Purge(ctx context.Context, seq uint64) error
+}
+
+// Results is a run's results stream, read by one leader.
+type Results interface {
+	// Ensure creates the stream unless it exists.
+	Ensure(ctx context.Context) error
+	Bounds(ctx context.Context) (Bounds, error)
+	// Consume calls fn in order for every message after sequence after, from one goroutine, until stop is called (which
+	// waits for fn to return) or the stream fails; failed is then called once with the reason. fn may block: that is
+	// the back pressure.
+	Consume(ctx context.Context, after uint64, fn func(seq uint64, data []byte), failed func(error)) (stop func(), err error)
+	// Purge removes every message up to and including seq.
+	Purge(ctx context.Context, seq uint64) error
+}
+
+// Doorbell publishes dispatched tasks. Its only retry is the leader's own: what is overdue is published again.
+type Doorbell interface {
+	// Ensure creates the stream and the consumer of each class where they are missing.
+	Ensure(ctx context.Context, classes []string) error
+	// Publish sends one dispatch without waiting; a message that is there already (10071) is success. Other errors go
+	// to the function given at construction.
+	Publish(d *Dispatch) error
+	// Purge removes an attempt's message if it is still there.
+	Purge(ctx context.Context, class string, run spec.RunName, task spec.TaskID, attempt uint32) error
+}
+
+// Uplinks connects a leader with the workers over core NATS.
+type Uplinks interface {
+	// Listen calls fn for every Uplink of every worker, from one goroutine, until stop is called.
+	Listen(fn func(Uplink)) (stop func(), err error)
+	// Answer sends a to one worker; Hello sends it to all.
+	Answer(worker spec.WorkerID, a Answer) error
+	Hello(a Answer) error
+	// Lead answers pings on the run's lead subject until stop is called. Ping asks whether anyone does: nil, or
+	// ErrNoLeader at once when nobody listens.
+	Lead(run spec.RunName) (stop func(), err error)
+	Ping(ctx context.Context, run spec.RunName) error
+	// RTT measures a round trip to the server: the leader's evidence that it hears NATS.
+	RTT(ctx context.Context) (time.Duration, error)
+}
+
+// ErrNoLeader: a ping met no responder.
+var ErrNoLeader = errors.New("nobody leads the run")

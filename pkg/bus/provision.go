@@ -1,0 +1,270 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"autoresearch/pkg/spec"
+)
+
+// StreamOptions say how the streams of this project are made. The zero value of each field means its default.
+type StreamOptions struct {
+	// Replicas is how many servers keep each stream: 1 by default, 3 in a cluster. For a stream that exists, 0 keeps
+	// what it has.
+	Replicas int
+	// AppendTimeout is how long an append waits for the server's word; AppendTimeoutDefault by default.
+	AppendTimeout time.Duration
+	// JournalMaxBytes bounds a journal: then appends are refused. No bound by default; for a journal that exists, 0
+	// keeps what it has, and so for the others.
+	JournalMaxBytes int64
+	// ResultsMaxBytes bounds a results stream, ResultsMaxBytesDefault by default: when it is full, workers keep their
+	// results and try again.
+	ResultsMaxBytes int64
+	// TasksMaxBytes bounds the doorbell, TasksMaxBytesDefault by default. It lies in the server's memory.
+	TasksMaxBytes int64
+}
+
+// Defaults of StreamOptions.
+const (
+	AppendTimeoutDefault   = 2 * time.Second
+	ResultsMaxBytesDefault = 256 << 20
+	TasksMaxBytesDefault   = 256 << 20
+)
+
+func (o StreamOptions) appendTimeout() time.Duration {
+	if o.AppendTimeout > 0 {
+		return o.AppendTimeout
+	}
+	return AppendTimeoutDefault
+}
+
+// journalConfig: a log of one subject that loses records by Purge only, read from its leader.
+func journalConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        JournalStream(run),
+		Description: "autoresearch: the journal of run " + printable(run),
+		Subjects:    []string{JournalSubject(run)},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    o.JournalMaxBytes,
+		DenyDelete:  true,
+		Replicas:    o.Replicas,
+	}
+}
+
+// resultsConfig: results on their way. A full stream refuses; it never drops what nobody has read.
+func resultsConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        ResultsStream(run),
+		Description: "autoresearch: results on their way, run " + printable(run),
+		Subjects:    []string{ResultRunSubject(run)},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    o.ResultsMaxBytes,
+		Replicas:    o.Replicas,
+	}
+}
+
+// tasksConfig: the doorbell of all runs. One message a subject, a second one is refused.
+func tasksConfig(o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                 StreamTasks,
+		Description:          "autoresearch: dispatched tasks that nobody has picked up yet",
+		Subjects:             []string{TaskAllSubject},
+		Retention:            jetstream.WorkQueuePolicy,
+		Storage:              jetstream.MemoryStorage,
+		Discard:              jetstream.DiscardNew,
+		DiscardNewPerSubject: true,
+		MaxMsgsPerSubject:    1,
+		MaxBytes:             o.TasksMaxBytes,
+		Replicas:             o.Replicas,
+	}
+}
+
+// How a class's consumer behaves. Its acks mean nothing to the engine: AckWait only sets how soon a message that a
+// worker took and never acked is offered again.
+const (
+	tasksAckWait       = 10 * time.Second
+	tasksAckPendingMax = 100_000
+	tasksWaitingMax    = 50_000
+)
+
+func classConsumer(class string) jetstream.ConsumerConfig {
+	name := ClassConsumer(class)
+	return jetstream.ConsumerConfig{
+		Name:          name,
+		Durable:       name,
+		Description:   "autoresearch: workers of class " + printable(class),
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       tasksAckWait,
+		MaxDeliver:    -1,
+		MaxAckPending: tasksAckPendingMax,
+		MaxWaiting:    tasksWaitingMax,
+		FilterSubject: TaskClassSubject(class),
+		MemoryStorage: true,
+	}
+}
+
+// ClassConsumer names the consumer that the workers of a class share.
+func ClassConsumer(class string) string { return spec.EncodeName(class) }
+
+// printable keeps odd names readable in descriptions.
+func printable[T ~string](name T) string { return fmt.Sprintf("%.100q", string(name)) }
+
+// Ensure creates the stream unless it exists and reports whether it did. A stream that exists with another
+// configuration is adapted where that loses nothing; else the error says what differs.
+func (s *Stream) Ensure(ctx context.Context) (created bool, err error) {
+	for range ensureTries {
+		info, err := s.info(ctx)
+		if err == nil {
+			return false, s.adapt(ctx, info.Config)
+		}
+		if !errors.Is(err, ErrMissing) {
+			return false, err
+		}
+		err = s.create(ctx)
+		if err == nil {
+			return true, nil
+		}
+		// Another coordinator may have created it meanwhile; and right after the account's last stream was deleted, a
+		// create can fail at random.
+		if !isCode(err, codeStreamNameInUse, codeStreamCreate) {
+			return false, s.fail("create", err)
+		}
+		if err := pause(ctx, ensureWait); err != nil {
+			return false, s.fail("create", err)
+		}
+	}
+	return false, s.fail("create", s.create(ctx))
+}
+
+const (
+	ensureTries = 3
+	ensureWait  = 50 * time.Millisecond
+)
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (s *Stream) create(ctx context.Context) error {
+	config := s.config
+	if config.Replicas == 0 {
+		config.Replicas = 1
+	}
+	if config.MaxBytes == 0 {
+		config.MaxBytes = maxBytesDefault(config.Name)
+	}
+	return s.conn.request(ctx, "$JS.API.STREAM.CREATE."+config.Name, config, nil)
+}
+
+// maxBytesDefault bounds a new stream for which the options name no bound.
+func maxBytesDefault(name string) int64 {
+	switch {
+	case name == StreamTasks:
+		return TasksMaxBytesDefault
+	case len(name) > len(StreamResultsPrefix) && name[:len(StreamResultsPrefix)] == StreamResultsPrefix:
+		return ResultsMaxBytesDefault
+	}
+	return -1
+}
+
+// adapt updates a stream that exists, or says what cannot be updated.
+func (s *Stream) adapt(ctx context.Context, have jetstream.StreamConfig) error {
+	want := s.config
+	switch {
+	case !slices.Equal(have.Subjects, want.Subjects):
+		return s.differs("subjects", have.Subjects, want.Subjects)
+	case have.Storage != want.Storage:
+		return s.differs("storage", have.Storage, want.Storage)
+	case have.Retention != want.Retention:
+		return s.differs("retention", have.Retention, want.Retention)
+	case have.Sealed:
+		return s.differs("sealed", true, false)
+	case have.DenyPurge:
+		return s.differs("deny_purge", true, false)
+	case have.DenyDelete && !want.DenyDelete:
+		return s.differs("deny_delete", true, false)
+	}
+	merged := merge(have, want)
+	if !changed(have, merged) {
+		return nil
+	}
+	if err := s.conn.request(ctx, "$JS.API.STREAM.UPDATE."+have.Name, merged, nil); err != nil {
+		return s.fail("update the configuration of", err)
+	}
+	s.conn.log.Warn("updated the configuration of a stream", "stream", have.Name)
+	return nil
+}
+
+func (s *Stream) differs(field string, have, want any) error {
+	return fmt.Errorf("stream %s exists with %s %v where this needs %v: it belongs to something else, or was changed by hand; "+
+		"rename the run or remove the stream", s.config.Name, field, have, want)
+}
+
+// merge returns what an existing stream's configuration becomes: ours where we own a field, its own elsewhere.
+func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
+	merged := have
+	merged.Discard = want.Discard
+	merged.DiscardNewPerSubject = want.DiscardNewPerSubject
+	merged.MaxMsgs = -1
+	merged.MaxAge = want.MaxAge
+	if want.MaxAge > 0 && (merged.Duplicates == 0 || merged.Duplicates > want.MaxAge) {
+		merged.Duplicates = want.MaxAge
+	}
+	merged.MaxMsgsPerSubject = perSubject(want.MaxMsgsPerSubject)
+	merged.AllowDirect = want.AllowDirect
+	merged.AllowAtomicPublish = want.AllowAtomicPublish
+	merged.DenyDelete = want.DenyDelete
+	if want.Replicas != 0 {
+		merged.Replicas = want.Replicas
+	}
+	if want.MaxBytes != 0 {
+		merged.MaxBytes = want.MaxBytes
+	}
+	return merged
+}
+
+// perSubject is the server's spelling of no limit.
+func perSubject(limit int64) int64 {
+	if limit == 0 {
+		return -1
+	}
+	return limit
+}
+
+func changed(have, merged jetstream.StreamConfig) bool {
+	return have.Discard != merged.Discard || have.DiscardNewPerSubject != merged.DiscardNewPerSubject ||
+		have.MaxMsgs != merged.MaxMsgs || have.MaxAge != merged.MaxAge ||
+		have.MaxMsgsPerSubject != merged.MaxMsgsPerSubject || have.AllowDirect != merged.AllowDirect ||
+		have.AllowAtomicPublish != merged.AllowAtomicPublish || have.DenyDelete != merged.DenyDelete ||
+		have.Replicas != merged.Replicas || have.MaxBytes != merged.MaxBytes
+}
+
+// ensureConsumer creates a durable consumer, or updates the one there is.
+func (s *Stream) ensureConsumer(ctx context.Context, config jetstream.ConsumerConfig) error {
+	body := map[string]any{"stream_name": s.config.Name, "config": config}
+	subject := "$JS.API.CONSUMER.CREATE." + s.config.Name + "." + config.Name
+	if config.FilterSubject != "" {
+		subject += "." + config.FilterSubject
+	}
+	if err := s.conn.request(ctx, subject, body, nil); err != nil {
+		return s.fail("create consumer "+config.Name+" of", err)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/kv"
+)
+
+// Election: how often a standby looks, and how many unanswered pings mean that nobody leads.
+const (
+	campaignInterval = 300 * time.Millisecond
+	pingTimeout      = 2 * time.Second
+	silencesMax      = 2
+)
+
+// tenure is the time for which a coordinator holds the lease of its run. Its context ends when the lease is lost.
+type tenure struct {
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	release func()
+	done    chan struct{} // closed when the renewing has ended
+}
+
+// leave gives the lease up and waits for the renewing to end. It is idempotent.
+func (t *tenure) leave() {
+	t.cancel(context.Canceled)
+	<-t.done
+	t.release()
+	t.release = func() {}
+}
+
+// campaign waits for the lease. The fast sign that it is free is a ping that meets no responder; the slow one is that
+// the lease itself has lapsed. Being wrong does no harm: the journal fences whoever led.
+func (c *Coordinator) campaign(ctx context.Context) (*tenure, error) {
+	c.setRole(RoleStandby, "")
+	if err := c.ports.lease.Ensure(ctx); err != nil {
+		return nil, fmt.Errorf("run %q: the leader's lease: %w", c.o.Run, err)
+	}
+	silences, said := 0, ""
+	for {
+		holder, revision, held, err := c.ports.lease.Holder(ctx, c.o.Run)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			c.log.Warn("look up the leader's lease", "err", err)
+		case err == nil && (!held || silences >= silencesMax):
+			if t, err := c.accede(ctx, revision); err == nil || !errors.Is(err, kv.ErrHeld) {
+				return t, err
+			}
+			silences = 0
+		case err == nil && said != holder.ID:
+			said = holder.ID
+			c.log.Info("standing by", "leader_host", holder.Host, "leader_pid", holder.PID)
+		}
+		if silences, err = c.listen(ctx, silences); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// listen pings the leader after a while and counts its silences in a row.
+func (c *Coordinator) listen(ctx context.Context, silences int) (int, error) {
+	timer := time.NewTimer(campaignInterval/2 + rand.N(campaignInterval/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-timer.C:
+	}
+	ping, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := c.ports.uplinks.Ping(ping, c.o.Run); errors.Is(err, bus.ErrNoLeader) {
+		return silences + 1, nil
+	}
+	return 0, nil
+}
+
+// accede takes the lease, answers pings from then on, and keeps the lease until the tenure is left.
+func (c *Coordinator) accede(ctx context.Context, revision uint64) (*tenure, error) {
+	me := kv.Holder{ID: c.id, Host: c.hostname(), PID: os.Getpid()}
+	revision, err := c.ports.lease.Acquire(ctx, c.o.Run, me, revision)
+	if err != nil {
+		return nil, err
+	}
+	c.setRole(RoleRecovering, "it is recovering the run")
+	stopAnswering, err := c.ports.uplinks.Lead(c.o.Run)
+	if err != nil {
+		return nil, fmt.Errorf("run %q: answer pings: %w", c.o.Run, err)
+	}
+	t := &tenure{done: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	t.release = func() {
+		stopAnswering()
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+		defer cancel()
+		if err := c.ports.lease.Release(release, c.o.Run, revision); err != nil {
+			c.log.Debug("release the leader's lease", "err", err)
+		}
+	}
+	go func() {
+		defer close(t.done)
+		revision = c.keep(t, me, revision)
+	}()
+	return t, nil
+}
+
+// keep renews the lease until the tenure ends, and ends it when somebody else has the lease. It returns the newest
+// revision. While NATS does not answer it goes on trying: the journal decides.
+func (c *Coordinator) keep(t *tenure, me kv.Holder, revision uint64) uint64 {
+	tick := time.NewTicker(c.o.LeaderTTL / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return revision
+		case <-tick.C:
+		}
+		renewed, err := c.ports.lease.Acquire(t.ctx, c.o.Run, me, revision)
+		switch {
+		case err == nil:
+			revision = renewed
+		case errors.Is(err, kv.ErrHeld):
+			if revision = c.regain(t, me, revision); revision == 0 {
+				t.cancel(fmt.Errorf("run %q: the lease was taken: %w", c.o.Run, errDeposed))
+				return 0
+			}
+		case t.ctx.Err() == nil:
+			c.log.Warn("renew the leader's lease", "err", err)
+		}
+	}
+}
+
+// regain looks who holds the lease that could not be renewed: it may have lapsed while NATS was away, or be ours after
+// a renewal whose answer was lost. It returns 0 when somebody else has it.
+func (c *Coordinator) regain(t *tenure, me kv.Holder, revision uint64) uint64 {
+	holder, newest, held, err := c.ports.lease.Holder(t.ctx, c.o.Run)
+	switch {
+	case err != nil:
+		return revision // NATS is away: look again at the next renewal
+	case held && holder.ID == me.ID:
+		return newest
+	case held:
+		return 0
+	}
+	renewed, err := c.ports.lease.Acquire(t.ctx, c.o.Run, me, 0)
+	if errors.Is(err, kv.ErrHeld) {
+		return 0
+	}
+	if err != nil {
+		return revision
+	}
+	return renewed
+}

@@ -1,0 +1,332 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/engine"
+	"autoresearch/pkg/kv"
+	"autoresearch/pkg/snapshot"
+	"autoresearch/pkg/spec"
+)
+
+// Options say what to coordinate and how. Conn, Run and Workflow are required.
+type Options struct {
+	Conn *bus.Conn
+	Run  spec.RunName
+	// Workflow is the user's adapter; Name names it in reports.
+	Workflow spec.Workflow
+	Name     string
+	// MaxConcurrency is the budget; below 1 it is 1.
+	MaxConcurrency int
+	// Workdir receives the snapshot, the tree and the reports; "" writes no files.
+	Workdir string
+	// WorkdirLock is the workdir's lock if the caller holds it already; Run takes it when nil.
+	WorkdirLock *snapshot.WorkdirLock
+	// AdoptEdits takes an engine_state.json that a person edited while nobody led; IgnoreEdits drops the edit. With
+	// neither, an edited file is an *EditedError.
+	AdoptEdits  bool
+	IgnoreEdits bool
+	// ExitWhenStopped makes Run return once the run has stopped; without it the coordinator stays for new tasks.
+	ExitWhenStopped bool
+	// Streams say how streams are made.
+	Streams bus.StreamOptions
+	// LeaderTTL is how long the leader's lease lasts; kv.LeaseTTLDefault by default.
+	LeaderTTL time.Duration
+	// LeaseTTL, WorkerTTL and HookTimeout are those of the engine and the hooks; zero means their defaults.
+	LeaseTTL    time.Duration
+	WorkerTTL   time.Duration
+	HookTimeout time.Duration
+	// MaxLost bounds how often a task may lose its worker; engine.MaxLostDefault by default.
+	MaxLost int
+	// Seed decides the jitter of backoffs; drawn when 0.
+	Seed uint64
+	// Logger is slog.Default() when nil. Registerer, unless nil, gets the metrics.
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Role is what a coordinator does for its run.
+type Role string
+
+// The roles.
+const (
+	RoleStandby    Role = "standby"    // somebody else leads
+	RoleRecovering Role = "recovering" // it holds the lease and loads
+	RoleLeader     Role = "leader"
+	RoleAlarmed    Role = "alarmed" // the journal is gone or damaged: a person decides
+)
+
+// ErrNotLeader: the coordinator does not lead the run, so it cannot answer for it.
+var ErrNotLeader = errors.New("this coordinator does not lead the run")
+
+// Coordinator serves one run: it stands by, and leads when nobody else does. Its methods are safe for concurrent use.
+type Coordinator struct {
+	o       Options
+	id      string // random per process
+	writer  uint64
+	log     *slog.Logger
+	ports   ports
+	metrics *metrics
+	state   *snapshot.StateFile // nil without a workdir
+
+	mu      sync.Mutex
+	role    Role
+	trouble string // why it is not ready; "" when it is
+	current *term  // nil unless leading
+	edits   bool   // the workdir's file was already compared with the journal
+}
+
+// New returns a coordinator. It connects nothing and creates nothing until Run.
+func New(o Options) (*Coordinator, error) {
+	switch {
+	case o.Conn == nil:
+		return nil, errors.New("coordinator: option Conn is missing")
+	case o.Run == "":
+		return nil, errors.New("coordinator: option Run is missing")
+	case o.Workflow == nil:
+		return nil, errors.New("coordinator: option Workflow is missing")
+	case o.AdoptEdits && o.IgnoreEdits:
+		return nil, errors.New("coordinator: an edit is either adopted or ignored, not both")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.HookTimeout <= 0 {
+		o.HookTimeout = HookTimeoutDefault
+	}
+	if o.LeaderTTL <= 0 {
+		o.LeaderTTL = kv.LeaseTTLDefault
+	}
+	c := &Coordinator{
+		o: o, id: randomID(), writer: newWriter(), log: o.Logger.With("run", o.Run), role: RoleStandby,
+		trouble: "it has not started",
+	}
+	c.metrics = newMetrics(c)
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(c.metrics); err != nil {
+			return nil, fmt.Errorf("coordinator: register metrics: %w", err)
+		}
+	}
+	c.ports = c.connect()
+	return c, nil
+}
+
+func randomID() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// connect makes the ports on real JetStream.
+func (c *Coordinator) connect() ports {
+	o := c.o
+	return ports{
+		journal: bus.NewJournal(o.Conn, o.Run, o.Streams),
+		results: bus.NewResults(o.Conn, o.Run, o.Streams),
+		doorbell: bus.NewDoorbell(o.Conn, o.Streams, func(subject string, err error) {
+			c.log.Warn("ring the doorbell; it rings again when overdue", "subject", subject, "err", err)
+		}),
+		uplinks: bus.NewUplinks(o.Conn),
+		mirror:  kv.NewMirror(o.Conn, o.Run, o.Streams),
+		lease:   kv.NewLease(o.Conn, kv.LeaseOptions{TTL: o.LeaderTTL, Replicas: o.Streams.Replicas}),
+	}
+}
+
+// Run stands by and leads, until ctx ends, the run has stopped (with ExitWhenStopped), or something happens that only a
+// person can mend: an edited or damaged workdir, a hook that cannot load, a journal that is gone. It returns the run's
+// last known status.
+func (c *Coordinator) Run(ctx context.Context) (Status, error) {
+	unlock, err := c.openWorkdir()
+	if err != nil {
+		return Status{}, err
+	}
+	defer unlock()
+	for {
+		status, err := c.serve(ctx)
+		switch {
+		case errors.Is(err, errDeposed):
+			c.log.Warn("deposed; standing by", "err", err)
+			c.setRole(RoleStandby, "")
+			continue
+		case ctx.Err() != nil:
+			return status, nil
+		}
+		var alarm *journalAlarm
+		if errors.As(err, &alarm) {
+			c.setRole(RoleAlarmed, alarm.Error())
+			c.log.Error("alarm", "err", err)
+			if !c.o.ExitWhenStopped {
+				<-ctx.Done() // stay, so that readiness and metrics tell
+			}
+		}
+		return status, err
+	}
+}
+
+// openWorkdir locks the workdir, unless the caller has, and opens its files.
+func (c *Coordinator) openWorkdir() (unlock func(), err error) {
+	unlock = func() {}
+	if c.o.Workdir == "" {
+		return unlock, nil
+	}
+	if c.o.WorkdirLock == nil {
+		lock, err := snapshot.Lock(c.o.Workdir)
+		if err != nil {
+			return nil, err
+		}
+		unlock = func() {
+			if err := lock.Unlock(); err != nil {
+				c.log.Warn("unlock the workdir", "err", err)
+			}
+		}
+	}
+	if c.state, err = snapshot.Open(c.o.Workdir); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// serve stands by until the lease is ours, and leads one term.
+func (c *Coordinator) serve(ctx context.Context) (Status, error) {
+	tenure, err := c.campaign(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	defer tenure.leave()
+	return c.leadTerm(tenure)
+}
+
+func (c *Coordinator) setRole(r Role, trouble string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.role, c.trouble = r, trouble
+}
+
+func (c *Coordinator) setTrouble(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trouble = ""
+	if err != nil {
+		c.trouble = err.Error()
+	}
+}
+
+// Readiness says what the coordinator does and, when it is not ready, why. A standby is ready.
+func (c *Coordinator) Readiness() (role Role, epoch uint64, trouble string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil {
+		epoch = c.current.leader.epoch
+	}
+	if c.trouble == "" && !c.o.Conn.Connected() {
+		return c.role, epoch, "it is not connected to NATS"
+	}
+	return c.role, epoch, c.trouble
+}
+
+func (c *Coordinator) term() (*term, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == nil {
+		return nil, fmt.Errorf("run %q: %w", c.o.Run, ErrNotLeader)
+	}
+	return c.current, nil
+}
+
+// Status returns the run at a glance; ErrNotLeader on a standby.
+func (c *Coordinator) Status() (Status, error) {
+	t, err := c.term()
+	if err != nil {
+		return Status{Run: c.o.Run}, err
+	}
+	s := t.ledger.status(time.Now())
+	s.Run = c.o.Run
+	return s, nil
+}
+
+// Submit adds specs to the run. It returns once they are journaled: one error per spec (nil when it was accepted or is
+// there already), and how many were new.
+func (c *Coordinator) Submit(ctx context.Context, specs []spec.TaskSpec) (errs []error, added int, err error) {
+	r, err := c.ask(ctx, engine.Submit{Specs: specs})
+	return r.Errs, r.Count, err
+}
+
+// Cancel ends a task, and with subtree its descendants; it returns how many it reached once that is journaled.
+func (c *Coordinator) Cancel(ctx context.Context, id spec.TaskID, subtree bool, reason string) (int, error) {
+	r, err := c.ask(ctx, engine.Cancel{Task: id, Subtree: subtree, Reason: reason})
+	return r.Count, err
+}
+
+// Reprioritise changes the priority of a task, and with subtree of its descendants: the lower number runs first.
+func (c *Coordinator) Reprioritise(ctx context.Context, id spec.TaskID, subtree bool, priority float64) (int, error) {
+	r, err := c.ask(ctx, engine.Reprioritise{Task: id, Subtree: subtree, Priority: priority})
+	return r.Count, err
+}
+
+// Pause stops or resumes dispatching of a class, or of the run when class is empty.
+func (c *Coordinator) Pause(ctx context.Context, class string, on bool) error {
+	_, err := c.ask(ctx, engine.Pause{Class: class, On: on})
+	return err
+}
+
+// SetBudget changes the cap on leases of a class, or of the run when class is empty.
+func (c *Coordinator) SetBudget(ctx context.Context, class string, budget int) error {
+	_, err := c.ask(ctx, engine.SetBudget{Class: class, Budget: budget})
+	return err
+}
+
+// Interrupt stops dispatching for good in this process and marks what runs as interrupted. It returns once that is
+// journaled; what runs goes back to the queue as its workers give it up.
+func (c *Coordinator) Interrupt(ctx context.Context) error {
+	_, err := c.ask(ctx, engine.Interrupt{})
+	return err
+}
+
+// Idle waits until no lease is held, or ctx ends.
+func (c *Coordinator) Idle(ctx context.Context) error {
+	t, err := c.term()
+	if err != nil {
+		return err
+	}
+	return t.idle(ctx)
+}
+
+// ask hands an event to the loop and waits for its reply.
+func (c *Coordinator) ask(ctx context.Context, ev engine.Event) (engine.Reply, error) {
+	t, err := c.term()
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	replied := make(chan engine.Reply, 1)
+	if err := t.inbox.put(ctx, arrival{event: ev, reply: func(r engine.Reply) { replied <- r }}); err != nil {
+		return engine.Reply{}, err
+	}
+	select {
+	case r := <-replied:
+		return r, r.Err
+	case <-t.ended:
+		return engine.Reply{}, fmt.Errorf("run %q: %w", c.o.Run, ErrNotLeader)
+	case <-ctx.Done():
+		return engine.Reply{}, ctx.Err()
+	}
+}
+
+func (c *Coordinator) hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}

@@ -1,0 +1,178 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/engine"
+	"autoresearch/pkg/spec"
+)
+
+// HookTimeoutDefault is how long a hook of the workflow may take.
+const HookTimeoutDefault = time.Minute
+
+// errHookTimeout: a hook did not return in time. Its goroutine cannot be ended; what it returns later is ignored.
+var errHookTimeout = errors.New("the hook did not return in time")
+
+// hookCall is one task whose outcome waits for the result hook, or another call of the workflow to make in turn.
+type hookCall struct {
+	task spec.Task
+	do   func(ctx context.Context) // set for everything but OnResult
+}
+
+// hookQueue holds the calls that wait, in order. It is not bounded itself: the engine stops dispatching while too many
+// outcomes wait.
+type hookQueue struct {
+	mu      sync.Mutex
+	calls   []hookCall
+	arrived chan struct{}
+}
+
+func newHookQueue() *hookQueue { return &hookQueue{arrived: make(chan struct{}, 1)} }
+
+func (q *hookQueue) put(c hookCall) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.calls = append(q.calls, c)
+	select {
+	case q.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for calls and returns all of them; none when ctx is done.
+func (q *hookQueue) take(ctx context.Context) []hookCall {
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		calls := q.calls
+		q.calls = nil
+		q.mu.Unlock()
+		if len(calls) > 0 {
+			return calls
+		}
+		select {
+		case <-ctx.Done():
+		case <-q.arrived:
+		}
+	}
+	return nil
+}
+
+// hookRunner calls the workflow, one call at a time, off the loop.
+type hookRunner struct {
+	workflow spec.Workflow
+	queue    *hookQueue
+	inbox    *inbox
+	timeout  time.Duration
+	log      *slog.Logger
+}
+
+// run makes the calls until ctx is done.
+func (r *hookRunner) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, call := range r.queue.take(ctx) {
+			if ctx.Err() != nil {
+				return
+			}
+			if call.do != nil {
+				call.do(ctx)
+				continue
+			}
+			r.inbox.force(arrival{event: r.onResult(ctx, &call.task)})
+		}
+	}
+}
+
+// onResult runs the result hook for one outcome.
+func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone {
+	done := engine.HookDone{Task: t.Spec.ID, Order: t.Outcome.Order}
+	result, err := resultOf(t)
+	if err != nil {
+		done.Failure = badBody(err)
+		result = spec.TaskResult{Failure: done.Failure}
+	}
+	err = r.call(ctx, "OnResult", func(ctx context.Context) (err error) {
+		done.Children, err = r.workflow.OnResult(ctx, t.Spec, result)
+		return err
+	})
+	if err != nil {
+		r.log.Warn("the result hook failed", "task", t.Spec.ID, "err", err)
+		done = engine.HookDone{Task: done.Task, Order: done.Order, Failure: hookFailure(err)}
+	}
+	if stopper, ok := r.workflow.(spec.Stopper); ok {
+		done.StopReason = stopper.StopReason()
+	}
+	return done
+}
+
+func badBody(err error) *spec.FailureRecord {
+	return &spec.FailureRecord{
+		Kind: spec.MetricsCollectionFailed, Phase: spec.PhaseMetrics, Message: err.Error(),
+		Details: map[string]any{"cause": spec.CauseBadResult},
+	}
+}
+
+func hookFailure(err error) *spec.FailureRecord {
+	f := spec.FailureOf(err, spec.PlanningFailed, spec.PhasePlanning)
+	if f.Details == nil {
+		f.Details = map[string]any{"cause": spec.CauseHook}
+	}
+	return f
+}
+
+// call runs one hook with a timeout and turns a panic into an error.
+func (r *hookRunner) call(ctx context.Context, name string, hook func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				ended <- fmt.Errorf("%s panicked: %v\n%s", name, p, debug.Stack())
+			}
+		}()
+		ended <- hook(ctx)
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	case <-ctx.Done():
+	}
+	// The hook has its context's word that it should return: give it a moment before it is left behind.
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	case <-time.After(hookGrace):
+		return fmt.Errorf("%s: %w (%v)", name, errHookTimeout, r.timeout)
+	}
+}
+
+// hookGrace is how long a hook whose context is done may take to notice.
+const hookGrace = time.Second
+
+// resultOf decodes a task's outcome into the result that hooks and readers see.
+func resultOf(t *spec.Task) (spec.TaskResult, error) {
+	var result spec.TaskResult
+	if len(t.Outcome.Body) > 0 {
+		var err error
+		if result, err = bus.DecodeResult(t.Outcome.Body); err != nil {
+			return spec.TaskResult{Failure: t.Outcome.Failure, Attempt: t.Outcome.Attempt},
+				fmt.Errorf("task %q, attempt %d: %w", t.Spec.ID, t.Outcome.Attempt, err)
+		}
+	}
+	result.Failure = t.Outcome.Failure
+	result.Attempt = t.Outcome.Attempt
+	return result, nil
+}

@@ -1,0 +1,268 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/engine"
+	"autoresearch/pkg/spec"
+)
+
+// turnLimit is how many arrivals one turn takes: the most that one group commit holds.
+const turnLimit = 4096
+
+// idleMax is the longest the loop waits for an arrival: engine time advances at least so often.
+const idleMax = 500 * time.Millisecond
+
+// leader is one term of leading one run. One goroutine, the loop, calls its methods; others reach it through the inbox.
+type leader struct {
+	run      spec.RunName
+	runID    string
+	epoch    uint64
+	log      *slog.Logger
+	ports    ports
+	engine   *engine.Engine
+	commit   *committer
+	number   uint64 // of the last commit
+	writer   uint64
+	recordTo int // the most bytes of one journal message
+
+	watermark uint64
+	marked    uint64 // the watermark that the last record carried
+	resultsID uint64
+	metaDue   bool // resultsID changed: the next record must say so
+
+	clock engineClock
+	heard time.Time // the last sign of NATS, wall time
+
+	inbox     *inbox
+	refs      map[uint64]func(engine.Reply)
+	nextRef   uint64
+	recipe    func(spec.TaskSpec) (spec.Recipe, error)
+	leaseTTL  time.Duration
+	hooks     *hookQueue
+	sweeper   *sweeper
+	followers []follower
+	metrics   *metrics
+}
+
+// follower is told of every commit, after it: on the loop's goroutine, so it must be quick.
+type follower interface {
+	follow(c *committed)
+}
+
+// committed is what followers are told. Changed holds copies that never change again.
+type committed struct {
+	position position
+	changed  []*spec.Task
+	meta     spec.Meta
+	counts   engine.Counts
+	reason   string // why the run is stopped, or dispatching is halted
+	ended    bool   // the run's status changed in this commit
+}
+
+// position names a commit and all that the journal said up to it.
+type position struct {
+	seq       uint64 // of the journal
+	commit    uint64
+	epoch     uint64
+	writer    uint64
+	runID     string
+	time      spec.EngineTime
+	watermark uint64
+}
+
+// lead runs the loop until ctx ends or the term does: errDeposed, or a *journalAlarm.
+func (l *leader) lead(ctx context.Context) error {
+	var batch []arrival
+	for ctx.Err() == nil {
+		clear(batch)
+		batch = l.inbox.take(ctx, batch[:0], turnLimit, l.patience())
+		if err := l.turn(ctx, time.Now(), batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patience is how long the loop may wait: until the engine's next deadline.
+func (l *leader) patience() time.Duration {
+	at, ok := l.engine.NextDeadline()
+	if !ok {
+		return idleMax
+	}
+	return min(idleMax, max(time.Millisecond, at-l.clock.engine))
+}
+
+// turn is the protocol: take what arrived, step the engine, journal, and only when the record is durable act on it. It
+// is driven by lead, and by the simulator.
+func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) error {
+	for i := range batch {
+		if batch[i].heard {
+			l.heard = wall
+		}
+	}
+	now := l.clock.advance(wall, l.heard)
+	for i := range batch {
+		l.step(now, &batch[i])
+	}
+	out := l.engine.Collect(now)
+	defer l.engine.Reset()
+	if out.NeedsAppend() || l.metaDue || l.lagging() {
+		if err := l.journal(ctx, now, out); err != nil {
+			return err
+		}
+		l.heard = time.Now()
+		l.announce(out)
+	}
+	l.perform(out)
+	return nil
+}
+
+// step hands one arrival to the engine.
+func (l *leader) step(now engine.Now, a *arrival) {
+	l.watermark = max(l.watermark, a.results)
+	if a.call != nil {
+		a.call(l)
+	}
+	if a.event == nil {
+		return
+	}
+	if a.reply != nil {
+		a.event = withRef(a.event, l.expect(a.reply))
+	}
+	l.engine.Step(now, a.event)
+}
+
+// expect registers who waits for a reply and returns its reference.
+func (l *leader) expect(reply func(engine.Reply)) uint64 {
+	l.nextRef++
+	l.refs[l.nextRef] = reply
+	return l.nextRef
+}
+
+func withRef(ev engine.Event, ref uint64) engine.Event {
+	switch ev := ev.(type) {
+	case engine.Submit:
+		ev.Ref = ref
+		return ev
+	case engine.Cancel:
+		ev.Ref = ref
+		return ev
+	case engine.Reprioritise:
+		ev.Ref = ref
+		return ev
+	case engine.Pause:
+		ev.Ref = ref
+		return ev
+	case engine.SetBudget:
+		ev.Ref = ref
+		return ev
+	case engine.Interrupt:
+		ev.Ref = ref
+		return ev
+	}
+	panic(fmt.Sprintf("coordinator: a reply was asked of %T, which has none", ev))
+}
+
+// watermarkLagMax is how far the watermark may run ahead of its last record before it is worth a record of its own.
+const watermarkLagMax = 1000
+
+func (l *leader) lagging() bool { return l.watermark > l.marked+watermarkLagMax }
+
+// journal commits the output's changes as one record.
+func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output) error {
+	record := bus.Record{
+		Version: bus.RecordVersion, Kind: bus.RecordCommit, RunID: l.runID, Epoch: l.epoch, Commit: l.number + 1,
+		Writer: l.writer, Part: 1, Parts: 1, Time: now.Engine, Watermark: l.watermark, Meta: out.Meta,
+		Changes: out.Changes,
+	}
+	if l.metaDue && record.Meta == nil {
+		meta := l.engine.Meta()
+		record.Meta = &meta
+	}
+	if record.Meta != nil {
+		record.Meta.ResultsID = l.resultsID
+	}
+	parts, err := bus.EncodeRecords(&record, l.recordTo)
+	if err != nil {
+		return fmt.Errorf("run %q: commit %d: %w", l.run, record.Commit, err)
+	}
+	began := time.Now()
+	if err := l.commit.append(ctx, parts); err != nil {
+		return err
+	}
+	l.metrics.commitSeconds.Observe(time.Since(began).Seconds())
+	l.metrics.commits.Inc()
+	l.metrics.commitChanges.Add(float64(len(out.Changes)))
+	l.number++
+	l.metaDue = false
+	l.marked = l.watermark
+	return nil
+}
+
+// announce tells the followers of a commit.
+func (l *leader) announce(out *engine.Output) {
+	c := l.committed()
+	c.ended = out.StatusChanged
+	c.changed = make([]*spec.Task, len(out.Changes))
+	for i, change := range out.Changes {
+		c.changed[i] = copyTask(change.Task)
+	}
+	for _, f := range l.followers {
+		f.follow(c)
+	}
+}
+
+// copyTask returns a copy that shares nothing with t that the engine changes in place.
+func copyTask(t *spec.Task) *spec.Task {
+	c := *t
+	if t.Lease != nil {
+		lease := *t.Lease
+		c.Lease = &lease
+	}
+	return &c
+}
+
+func (l *leader) committed() *committed {
+	meta := l.engine.Meta()
+	meta.ResultsID = l.resultsID
+	_, reason := l.engine.Status()
+	return &committed{
+		position: position{
+			seq: l.commit.last, commit: l.number, epoch: l.epoch, writer: l.writer, runID: l.runID,
+			time: l.clock.engine, watermark: l.watermark,
+		},
+		meta: meta, counts: l.engine.Counts(), reason: reason,
+	}
+}
+
+// perform does what the output asks, in its order. Nothing here waits: what is lost is said again, by a timer, a
+// heartbeat or a caller.
+func (l *leader) perform(out *engine.Output) {
+	for _, t := range out.Publish {
+		l.publish(t)
+	}
+	for _, w := range out.Purge {
+		l.sweeper.purge(w)
+	}
+	l.answer(out)
+	for _, t := range out.Hooks {
+		l.hooks.put(hookCall{task: *t})
+	}
+	for _, r := range out.Rejections {
+		l.rejected(r)
+	}
+	for _, r := range out.Renames {
+		l.log.Warn("a spec's id is taken by another task; it was given a new one", "id", r.From, "new_id", r.To)
+	}
+	for _, r := range out.Replies {
+		if reply, ok := l.refs[r.Ref]; ok {
+			delete(l.refs, r.Ref)
+			reply(r)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"autoresearch/pkg/engine"
+	"autoresearch/pkg/snapshot"
+	"autoresearch/pkg/spec"
+)
+
+// EditedError says that engine_state.json was edited since this engine wrote it last.
+type EditedError struct {
+	Path string
+	Diff string // what the edit changes, by task
+}
+
+// Error shows the difference and the two ways on.
+func (e *EditedError) Error() string {
+	return fmt.Sprintf("%s was edited since the engine wrote it:\n%s\nstart again with --adopt-edits to take the edit, "+
+		"or with --ignore-edits to drop it", e.Path, e.Diff)
+}
+
+// prepare brings workflow and workdir in step with what was recovered, before the loop starts: the workflow gets its
+// state back, an edited snapshot is dealt with, and the run begins.
+func (t *term) prepare(ctx context.Context) error {
+	if err := t.restoreWorkflow(ctx); err != nil {
+		return err
+	}
+	if err := t.takeEdits(); err != nil {
+		return err
+	}
+	t.inbox.force(arrival{event: engine.Begin{}})
+	if s, ok := t.c.o.Workflow.(spec.Stopper); ok {
+		if reason := s.StopReason(); reason != "" {
+			t.inbox.force(arrival{event: engine.Stop{Reason: reason}})
+		}
+	}
+	return nil
+}
+
+// restoreWorkflow hands a workflow with state of its own every task that is known.
+func (t *term) restoreWorkflow(ctx context.Context) error {
+	r, ok := t.c.o.Workflow.(spec.Restorer)
+	if !ok {
+		return nil
+	}
+	tasks := t.ledger.sorted()
+	results := make(map[spec.TaskID]spec.TaskResult, len(tasks))
+	for _, task := range tasks {
+		if task.Outcome != nil {
+			results[task.Spec.ID], _ = resultOf(task) // a body that cannot be read is a result without metrics
+		}
+	}
+	return t.hooks.call(ctx, "Restore", func(ctx context.Context) error { return r.Restore(ctx, tasks, results) })
+}
+
+// takeEdits compares the workdir's snapshot with the journal, once per process.
+func (t *term) takeEdits() error {
+	c := t.c
+	if c.state == nil || c.edits || !t.ledger.last.meta.Loaded {
+		return nil
+	}
+	edited, origin, err := c.state.Read()
+	if origin == snapshot.Ours || origin == snapshot.Absent {
+		c.edits = true
+		return nil
+	}
+	var corrupt *snapshot.CorruptError
+	switch {
+	case errors.As(err, &corrupt) && c.o.IgnoreEdits:
+	case err != nil:
+		return err
+	case c.o.AdoptEdits:
+		if err := t.adopt(edited); err != nil {
+			return err
+		}
+	case !c.o.IgnoreEdits:
+		return &EditedError{Path: c.state.Path(), Diff: snapshot.Diff(t.ledger.state(), edited)}
+	}
+	c.edits = true
+	return nil
+}
+
+// adopt makes the queue what the edited file says: its new tasks are submitted, its priorities taken, and what it no
+// longer lists is cancelled, except for tasks that are newer than the snapshot that was edited.
+func (t *term) adopt(edited spec.EngineState) error {
+	newer, err := t.c.snapshotReach()
+	if err != nil {
+		return err
+	}
+	listed := make(map[spec.TaskID]bool)
+	for _, ts := range edited.Resume() {
+		listed[ts.ID] = true
+		t.adoptOne(ts)
+	}
+	for _, task := range t.ledger.sorted() {
+		if !listed[task.Spec.ID] && task.Seq < newer && !task.State.Terminal() && task.State != spec.StateReported {
+			t.edit(engine.Cancel{Task: task.Spec.ID, Reason: "removed from engine_state.json"})
+		}
+	}
+	return nil
+}
+
+func (t *term) adoptOne(ts spec.TaskSpec) {
+	task, known := t.ledger.tasks[ts.ID]
+	switch {
+	case !known:
+		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile})
+	case task.State.Terminal():
+	case !task.Spec.SameContent(ts):
+		t.edit(engine.Cancel{Task: ts.ID, Reason: "replaced in engine_state.json"})
+		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile})
+	case task.Priority != ts.Priority:
+		t.edit(engine.Reprioritise{Task: ts.ID, Priority: ts.Priority})
+	}
+}
+
+func (t *term) edit(ev engine.Event) {
+	t.leader.log.Info("taking an edit of engine_state.json", "edit", fmt.Sprintf("%T", ev))
+	t.inbox.force(arrival{event: ev})
+}
+
+// reachField is the key of run.json that says which arrival numbers the last snapshot could list: all below it.
+const reachField = "snapshot_next_seq"
+
+// snapshotReach returns the first arrival number that the last snapshot written could not list.
+func (c *Coordinator) snapshotReach() (uint64, error) {
+	run, err := snapshot.ReadRun(c.o.Workdir)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range run.Extra {
+		if f.Name == reachField {
+			return strconv.ParseUint(string(f.Value), 10, 64)
+		}
+	}
+	return 0, nil
+}
+
+// callWorkflow makes all calls of the workflow, one at a time: Load if the run is new, then the hooks.
+func (t *term) callWorkflow(ctx context.Context) {
+	if !t.ledger.meta().Loaded {
+		if err := t.load(ctx); err != nil {
+			t.cancel(err)
+			return
+		}
+	}
+	t.hooks.run(ctx)
+}
+
+// loadChunk is how many specs one submission of Load holds.
+const loadChunk = 1000
+
+// load submits the first specs: the workflow's, or those of a workdir that the original left.
+func (t *term) load(ctx context.Context) error {
+	hash, err := t.importHash()
+	if err != nil {
+		return err
+	}
+	var specs []spec.TaskSpec
+	err = t.hooks.call(ctx, "Load", func(ctx context.Context) (err error) {
+		specs, err = t.c.o.Workflow.Load(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("run %q: %w", t.leader.run, err)
+	}
+	for len(specs) > 0 {
+		chunk := specs[:min(loadChunk, len(specs))]
+		specs = specs[len(chunk):]
+		if err := t.submit(ctx, chunk); err != nil {
+			return err
+		}
+	}
+	return t.inbox.put(ctx, arrival{event: engine.Loaded{Hash: hash}})
+}
+
+// submit waits until a chunk is journaled, and refuses to go on without a spec that breaks a rule.
+func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
+	replied := make(chan engine.Reply, 1)
+	err := t.inbox.put(ctx, arrival{
+		event: engine.Submit{Specs: chunk, Source: engine.SourceFile},
+		reply: func(r engine.Reply) { replied <- r },
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case r := <-replied:
+		return errors.Join(r.Errs...)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// importHash is the hash of the workdir's file when that is the original's; "" when there is none.
+func (t *term) importHash() (string, error) {
+	if t.c.state == nil {
+		return "", nil
+	}
+	state, origin, err := t.c.state.Read()
+	if err != nil {
+		return "", err
+	}
+	if origin == snapshot.Foreign && state.HasSpecs() {
+		t.leader.log.Info("taking over the workdir's queue", "file", t.c.state.Path(),
+			"queued", len(state.Queued), "running", len(state.Running), "status", state.Status)
+		return t.c.state.Hash().String(), nil
+	}
+	return "", nil
+}

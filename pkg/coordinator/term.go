@@ -1,0 +1,462 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/engine"
+	"autoresearch/pkg/snapshot"
+	"autoresearch/pkg/spec"
+)
+
+// term is one leader's term: the loop, and what follows it. Its goroutines all end before leadTerm returns.
+type term struct {
+	c      *Coordinator
+	leader *leader
+	inbox  *inbox
+	ledger *ledger
+	mirror *mirror
+	files  *files // nil without a workdir
+	hooks  *hookRunner
+	ended  chan struct{} // closed when the term is over
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+}
+
+// errStopped ends a term whose run has stopped, when the coordinator is to exit then.
+var errStopped = errors.New("the run has stopped")
+
+// leadTerm recovers the run and leads it until the tenure ends or the term does.
+func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
+	began := time.Now()
+	rec := recovery{ports: c.ports, run: c.o.Run, writer: c.writer}
+	rec.commit = committer{journal: c.ports.journal, run: string(c.o.Run), trouble: c.setTrouble}
+	if err := c.readRunRecord(&rec); err != nil {
+		return Status{}, err
+	}
+	if err := rec.recover(tn.ctx); err != nil {
+		return Status{}, causeOf(tn.ctx, err)
+	}
+	t, err := c.newTerm(tn.ctx, &rec)
+	if err != nil {
+		return Status{}, causeOf(tn.ctx, err)
+	}
+	c.log.Info("leading", "epoch", t.leader.epoch, "tasks", len(t.ledger.tasks), "recovered_in", time.Since(began))
+	err = t.run()
+	status := t.ledger.status(time.Now())
+	status.Run = c.o.Run
+	if errors.Is(err, errStopped) {
+		err = nil
+	}
+	return status, err
+}
+
+// causeOf prefers the reason that a context was cancelled for over the error that this led to.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// readRunRecord takes what the workdir says of the journal.
+func (c *Coordinator) readRunRecord(rec *recovery) error {
+	if c.o.Workdir == "" {
+		return nil
+	}
+	run, err := snapshot.ReadRun(c.o.Workdir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if run.Run != c.o.Run {
+		return fmt.Errorf("workdir %s holds run %q, not %q: name that run with --run, or use another workdir",
+			c.o.Workdir, run.Run, c.o.Run)
+	}
+	rec.acknowledged, rec.runID = run.JournalSeq, run.RunID
+	return nil
+}
+
+// newTerm builds the loop and its followers on what was recovered.
+func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error) {
+	f := rec.fold
+	t := &term{c: c, inbox: newInbox(), ended: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	cfg, recipe, objective := c.plan()
+	t.ledger = newLedger(objective, cfg.Kinds)
+	t.mirror = newMirror(c.ports.mirror, f.epoch, rec.mirror, c.log)
+	queue := newHookQueue()
+	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log}
+	t.leader = &leader{
+		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, ports: c.ports, engine: engine.New(cfg),
+		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),
+		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID,
+		clock: engineClock{engine: f.time, last: time.Now()}, heard: time.Now(),
+		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL,
+		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log),
+		metrics: c.metrics,
+	}
+	t.restore(f)
+	t.leader.followers = []follower{t.ledger, t.mirror, t}
+	if c.o.Workdir != "" {
+		t.files = newFiles(t, objective)
+		t.leader.followers = append(t.leader.followers, t.files)
+	}
+	if err := t.attachResults(ctx); err != nil {
+		return nil, err
+	}
+	return t, t.prepare(ctx)
+}
+
+// recordLimit is the most bytes of one journal message: what the server takes, less room for headers.
+func (c *Coordinator) recordLimit() int { return max(64<<10, c.o.Conn.MaxPayload()-4<<10) }
+
+// plan asks the workflow how its tasks are scheduled and executed.
+func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, error), spec.Objective) {
+	o := c.o
+	cfg := engine.Config{
+		Budget: o.MaxConcurrency, Hooks: true, Seed: o.Seed, LeaseTTL: o.LeaseTTL, WorkerTTL: o.WorkerTTL,
+		MaxLost: o.MaxLost,
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = c.writer
+	}
+	if cfg.LeaseTTL <= 0 {
+		cfg.LeaseTTL = engine.LeaseTTLDefault
+	}
+	if s, ok := o.Workflow.(spec.Scheduler); ok {
+		cfg.Kinds, cfg.Strict = s.Policies()
+		cfg.Limits = s.Limits()
+	}
+	recipe := func(spec.TaskSpec) (spec.Recipe, error) { return spec.Recipe{}, nil }
+	if w, ok := o.Workflow.(spec.Commander); ok {
+		recipe = w.Recipe
+	}
+	var objective spec.Objective
+	if w, ok := o.Workflow.(spec.Scorer); ok {
+		objective = w.Objective()
+	}
+	return cfg, recipe, objective
+}
+
+// restore gives the fold to the engine, and copies to ledger and mirror.
+func (t *term) restore(f *fold) {
+	e := t.leader.engine
+	e.Restore(f.meta)
+	for _, folded := range f.tasks {
+		t.ledger.restore(folded.task)
+		if folded.seq > f.mirrored {
+			t.mirror.restore(folded)
+		}
+		e.Load(copyTask(folded.task))
+	}
+	e.Recover(t.leader.clock.advance(time.Now(), time.Time{}))
+	t.ledger.last = *t.leader.committed()
+}
+
+// attachResults finds the results stream and where to read on. A stream that is not the one the watermark belongs to, or
+// that ends below it, was made anew: the watermark starts again, and the workers still hold what was not receipted.
+func (t *term) attachResults(ctx context.Context) error {
+	l := t.leader
+	if err := l.ports.results.Ensure(ctx); err != nil {
+		return fmt.Errorf("run %q: create the results stream: %w", l.run, err)
+	}
+	b, err := l.ports.results.Bounds(ctx)
+	if err != nil {
+		return fmt.Errorf("run %q: look up the results stream: %w", l.run, err)
+	}
+	if id := uint64(b.Created.UnixNano()); id != l.resultsID || b.Last < l.watermark {
+		if l.resultsID != 0 {
+			l.log.Warn("the results stream was made anew; workers send again what was not receipted")
+		}
+		l.resultsID, l.watermark, l.marked, l.metaDue = id, 0, 0, true
+	}
+	return nil
+}
+
+// follow implements follower: it ends the term when the run has stopped and the coordinator is to exit then.
+func (t *term) follow(c *committed) {
+	if c.meta.Status == spec.StatusStopped && c.meta.Loaded && t.c.o.ExitWhenStopped {
+		t.cancel(errStopped)
+	}
+}
+
+// run leads the term: it starts what surrounds the loop, runs the loop, and takes everything down in reverse.
+func (t *term) run() error {
+	defer close(t.ended)
+	defer t.wg.Wait()
+	defer t.cancel(context.Canceled)
+	if err := t.start(); err != nil {
+		return causeOf(t.ctx, err)
+	}
+	t.c.setCurrent(t)
+	defer t.c.setCurrent(nil)
+	err := t.leader.lead(t.ctx)
+	t.cancel(context.Canceled)
+	t.wg.Wait()
+	t.close(err)
+	return causeOf(t.ctx, err)
+}
+
+func (c *Coordinator) setCurrent(t *term) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = t
+	if t != nil {
+		c.role, c.trouble = RoleLeader, ""
+	}
+}
+
+// start brings up what surrounds the loop.
+func (t *term) start() error {
+	l, p := t.leader, t.leader.ports
+	if err := p.doorbell.Ensure(t.ctx, t.classes()); err != nil {
+		return fmt.Errorf("run %q: create the doorbell: %w", l.run, err)
+	}
+	stopUplinks, err := p.uplinks.Listen(t.heartbeat)
+	if err != nil {
+		return fmt.Errorf("run %q: listen to workers: %w", l.run, err)
+	}
+	context.AfterFunc(t.ctx, stopUplinks)
+	t.goes(t.readResults)
+	t.goes(t.pinger)
+	t.goes(l.sweeper.sweep)
+	t.goes(t.mirror.run)
+	t.goes(t.upkeep)
+	t.goes(t.callWorkflow)
+	if t.files != nil {
+		t.goes(t.files.run)
+	}
+	if err := p.uplinks.Hello(bus.Answer{Version: bus.MessageVersion, Run: l.run, Epoch: l.epoch, Hello: true}); err != nil {
+		l.log.Warn("ask workers for a heartbeat", "err", err)
+	}
+	return nil
+}
+
+// classes returns the classes that the workflow's kinds run in.
+func (t *term) classes() []string {
+	cfg, _, _ := t.c.plan()
+	seen := map[string]bool{spec.ClassDefault: true}
+	classes := []string{spec.ClassDefault}
+	for _, p := range cfg.Kinds {
+		if p.Class != "" && !seen[p.Class] {
+			seen[p.Class] = true
+			classes = append(classes, p.Class)
+		}
+	}
+	return classes
+}
+
+// goes starts a goroutine that ends with the term.
+func (t *term) goes(f func(context.Context)) {
+	t.wg.Add(1)
+	go func() {
+		defer t.wg.Done()
+		f(t.ctx)
+	}()
+}
+
+// close writes what a term leaves behind: the mirror as far as the journal goes, and the workdir's files. A deposed
+// leader writes nothing.
+func (t *term) close(err error) {
+	if errors.Is(err, errDeposed) || errors.Is(context.Cause(t.ctx), errDeposed) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), closeTimeout)
+	defer cancel()
+	if err := t.mirror.flush(ctx); err != nil {
+		t.leader.log.Warn("flush the mirror", "err", err)
+	}
+	if t.files != nil {
+		t.files.final(ctx)
+	}
+}
+
+// closeTimeout bounds the last writes of a term.
+const closeTimeout = 20 * time.Second
+
+// readResults brings results to the loop, and finds the stream again when it was lost.
+func (t *term) readResults(ctx context.Context) {
+	after := t.leader.watermark
+	for ctx.Err() == nil {
+		failed := make(chan error, 1)
+		stop, err := t.leader.ports.results.Consume(ctx, after, func(seq uint64, data []byte) {
+			t.result(ctx, seq, data)
+		}, func(err error) { failed <- err })
+		if err == nil {
+			select {
+			case <-ctx.Done():
+			case err = <-failed:
+			}
+			stop()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		t.leader.log.Warn("the results stream was lost; looking for it", "err", err)
+		after = t.reattach(ctx)
+	}
+}
+
+// reattach re-creates the results stream if need be, from the loop's side, and returns where to read on.
+func (t *term) reattach(ctx context.Context) uint64 {
+	for {
+		found := make(chan uint64, 1)
+		err := t.leader.ports.results.Ensure(ctx)
+		if err == nil {
+			err = t.inbox.put(ctx, arrival{call: func(l *leader) {
+				if err := t.attachResults(ctx); err == nil {
+					found <- l.watermark
+				}
+				close(found)
+			}})
+		}
+		if err == nil {
+			select {
+			case after, ok := <-found:
+				if ok {
+					return after
+				}
+			case <-ctx.Done():
+				return 0
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0
+		case <-time.After(reattachInterval):
+		}
+	}
+}
+
+// reattachInterval is how often a lost results stream is looked for.
+const reattachInterval = time.Second
+
+// result takes one message of the results stream.
+func (t *term) result(ctx context.Context, seq uint64, data []byte) {
+	m, err := bus.DecodeResultMessage(data)
+	if err != nil {
+		t.leader.log.Warn("a result message was rejected", "seq", seq, "bytes", len(data), "err", err)
+		t.c.metrics.malformed.Inc()
+		t.put(ctx, arrival{results: seq, heard: true})
+		return
+	}
+	for i := range m.Reports {
+		r := &m.Reports[i]
+		a := arrival{heard: true, event: engine.Reported{
+			AttemptRef: r.AttemptRef, Worker: m.Worker, Boot: m.Boot, Failure: r.Failure, Preempted: r.Preempted,
+			Body: r.Body,
+		}}
+		if r.Run != t.leader.run {
+			t.leader.log.Warn("a result of another run was rejected", "claimed_run", r.Run, "worker", m.Worker)
+			a.event = nil
+		}
+		if i == len(m.Reports)-1 {
+			a.results = seq // the watermark moves only when the whole message is taken
+		}
+		t.put(ctx, a)
+	}
+}
+
+func (t *term) put(ctx context.Context, a arrival) {
+	if err := t.inbox.put(ctx, a); err != nil && ctx.Err() == nil {
+		t.leader.log.Error("the loop takes nothing", "err", err)
+	}
+}
+
+// heartbeat brings what a worker says to the loop. When the loop is far behind it is dropped: the next one says it again.
+func (t *term) heartbeat(u bus.Uplink) {
+	hb := engine.Heartbeat{Worker: u.Worker, Boot: u.Boot, Full: u.Full, Leaving: u.Leaving, Slots: u.Slots}
+	for _, h := range u.Running {
+		if h.Run == t.leader.run {
+			hb.Running = append(hb.Running, h)
+		}
+	}
+	for _, ref := range u.Finished {
+		if ref.Run == t.leader.run {
+			hb.Finished = append(hb.Finished, ref)
+		}
+	}
+	if ok, _ := t.inbox.offer(arrival{event: hb, heard: true}); !ok {
+		t.c.metrics.dropped.Inc()
+	}
+}
+
+// pinger keeps the evidence that NATS is heard, on which engine time depends.
+func (t *term) pinger(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ping, cancel := context.WithTimeout(ctx, pingTimeout)
+		_, err := t.leader.ports.uplinks.RTT(ping)
+		cancel()
+		if err == nil {
+			t.inbox.offer(arrival{heard: true})
+		}
+	}
+}
+
+// idle waits until no lease is held.
+func (t *term) idle(ctx context.Context) error {
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for {
+		if t.ledger.status(time.Now()).Counts.Leases() == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.ended:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// idlePoll is how often idle looks.
+const idlePoll = 20 * time.Millisecond
+
+// Cadence of upkeep.
+const upkeepInterval = 10 * time.Second
+
+// upkeep removes results that the journal has, and doorbell streams that a server restart took are made again.
+func (t *term) upkeep(ctx context.Context) {
+	tick := time.NewTicker(upkeepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		t.c.purgeResults(ctx, t)
+		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
+			t.leader.log.Warn("look after the doorbell", "err", err)
+		}
+	}
+}
+
+func (c *Coordinator) purgeResults(ctx context.Context, t *term) {
+	mark := t.ledger.position().watermark
+	if mark == 0 {
+		return
+	}
+	if err := c.ports.results.Purge(ctx, mark); err != nil && ctx.Err() == nil {
+		c.log.Warn("remove journaled results", "err", err)
+	}
+}

@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"slices"
+
+	"autoresearch/pkg/spec"
+)
+
+// class is a pool of equal slots and the queue of tasks that are ready for it.
+type class struct {
+	name   string
+	ready  pqueue[queued]
+	leases int // dispatched and running tasks of the class
+	away   int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
+	slots  int // what workers offer this run: the slots of the attempts of this run they hold, and their free ones
+	paused bool
+	budget int // cap on leases; 0: none
+}
+
+// room is how many more tasks may be dispatched to the class; it may be negative.
+func (c *class) room() int {
+	if c.paused {
+		return 0
+	}
+	room := c.slots - (c.leases - c.away)
+	if c.budget > 0 {
+		room = min(room, c.budget-c.leases)
+	}
+	return room
+}
+
+// class returns the named class, new if it is the first time.
+func (e *Engine) class(name string) *class {
+	c, ok := e.classes[name]
+	if !ok {
+		c = &class{name: name, budget: e.meta.ClassBudgets[name], paused: slices.Contains(e.meta.PausedClasses, name)}
+		c.ready.less = before
+		c.ready.moved = func(q *queued, i int) { q.task.queuePos = int32(i) }
+		e.classes[name] = c
+		e.order = append(e.order, c)
+	}
+	return c
+}
+
+// policyOf returns the shared policy of a kind.
+func (e *Engine) policyOf(kind string) *policy {
+	p, ok := e.policies[kind]
+	if !ok {
+		p = &policy{}
+		var runnable bool
+		if p.KindPolicy, runnable = e.cfg.policy(kind); runnable {
+			p.class = e.class(p.Class)
+		}
+		e.policies[kind] = p
+	}
+	return p
+}
+
+// budget is the cap on leases in force.
+func (e *Engine) budget() int {
+	if e.meta.Budget > 0 {
+		return e.meta.Budget
+	}
+	return e.cfg.Budget
+}
+
+// fill dispatches the most urgent ready tasks while the budget, the classes' slots and the limits allow it.
+func (e *Engine) fill(now Now) {
+	e.checkLimits(now)
+	for e.mayDispatch() {
+		c := e.mostUrgent()
+		if c == nil {
+			return
+		}
+		t := c.ready.top().task
+		if !e.admit(t) {
+			return
+		}
+		e.dispatch(now, t)
+	}
+}
+
+func (e *Engine) mayDispatch() bool {
+	return e.halted == "" && !e.meta.Paused && e.meta.Status == spec.StatusRunning && e.meta.Loaded &&
+		e.counts.Leases() < e.budget() && e.counts.Reported < e.cfg.MaxReported
+}
+
+// mostUrgent returns the class whose first task is the most urgent of those that have room; nil if none has.
+func (e *Engine) mostUrgent() *class {
+	var best *class
+	for _, c := range e.order {
+		if c.ready.len() == 0 || c.room() <= 0 {
+			continue
+		}
+		if best == nil || before(c.ready.top(), best.ready.top()) {
+			best = c
+		}
+	}
+	return best
+}
+
+// admit counts a task's first dispatch against the limit on experiments; false halts the run's dispatching.
+func (e *Engine) admit(t *task) bool {
+	if t.Attempt > 0 || t.policy.Uncounted {
+		return true
+	}
+	if limit := e.cfg.Limits.MaxExperiments; limit > 0 && e.counts.Experiments >= limit {
+		e.halt("max_experiments reached")
+		return false
+	}
+	e.counts.Experiments++
+	return true
+}
+
+func (e *Engine) checkLimits(now Now) {
+	if limit := e.cfg.Limits.MaxDuration; limit > 0 && now.Engine >= limit && e.meta.Status == spec.StatusRunning {
+		e.halt("max_duration reached")
+	}
+}
+
+func (e *Engine) dispatch(now Now, t *task) {
+	e.leave(t)
+	t.dispatch(now, e.cfg.LeaseTTL)
+	e.enter(now, t)
+	e.out.Publish = append(e.out.Publish, &t.Task)
+}
+
+// leave takes a task out of every index that its state put it in; enter puts it into those of its new state and notes
+// the change. Between the two, and only there, the task's methods change its state.
+func (e *Engine) leave(t *task) {
+	switch t.State {
+	case spec.StateQueued:
+		if t.queuePos >= 0 {
+			e.counts.Queued--
+			t.policy.class.ready.remove(int(t.queuePos))
+		} else {
+			e.counts.Delayed--
+		}
+	case spec.StateDispatched:
+		e.counts.Dispatched--
+		e.class(t.Lease.Class).leases--
+	case spec.StateRunning:
+		e.counts.Running--
+		e.class(t.Lease.Class).leases--
+		e.unhold(t)
+	case spec.StateReported:
+		e.counts.Reported--
+	}
+	e.disarm(t)
+}
+
+func (e *Engine) enter(now Now, t *task) {
+	e.place(now, t)
+	e.touch(t)
+}
+
+// place puts a task into the indices of its state.
+func (e *Engine) place(now Now, t *task) {
+	switch t.State {
+	case spec.StateQueued:
+		e.placeInQueue(t)
+	case spec.StateDispatched:
+		e.counts.Dispatched++
+		e.class(t.Lease.Class).leases++
+		e.arm(t, min(t.Lease.Until, t.rangAt+e.cfg.Overdue))
+	case spec.StateRunning:
+		e.counts.Running++
+		e.class(t.Lease.Class).leases++
+		e.hold(t, now)
+		e.arm(t, t.Lease.Until)
+	case spec.StateReported:
+		e.counts.Reported++
+	}
+}
+
+func (e *Engine) placeInQueue(t *task) {
+	if t.NotBefore > 0 {
+		e.counts.Delayed++
+		e.arm(t, t.NotBefore)
+		return
+	}
+	e.counts.Queued++
+	t.policy.class.ready.push(queued{priority: t.Priority, seq: t.Seq, task: t})
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"time"
+
+	"autoresearch/pkg/spec"
+)
+
+// Defaults of Config.
+const (
+	LeaseTTLDefault     = 20 * time.Second
+	WorkerTTLDefault    = 7 * time.Second
+	OverdueDefault      = 5 * time.Second
+	ResendAfterDefault  = 3 * time.Second
+	BackoffBaseDefault  = time.Second
+	BackoffMaxDefault   = 5 * time.Minute
+	MaxLostDefault      = 5
+	MaxPreemptedDefault = 100
+	MaxChildrenDefault  = 10_000
+	MaxReportedDefault  = 4096
+)
+
+// Config is everything an engine is told from outside. Zero fields take the defaults above.
+type Config struct {
+	// Budget is the cap on leases held at once; below 1 it is 1. Meta.Budget, once set, wins.
+	Budget int
+	// Kinds holds the policy of each kind; a kind that is not listed uses "default". Strict makes a kind with neither
+	// fail with launch_failed instead of running with the zero policy.
+	Kinds  map[string]spec.KindPolicy
+	Strict bool
+	Limits spec.Limits
+	// Hooks says that outcomes wait for a HookDone event; without it they are applied as they arrive.
+	Hooks bool
+	// Seed decides the jitter of backoffs.
+	Seed uint64
+
+	// LeaseTTL is how long, in engine time, a lease lives without a heartbeat that lists it.
+	LeaseTTL time.Duration
+	// WorkerTTL is how long a worker's slots count without a heartbeat.
+	WorkerTTL time.Duration
+	// Overdue is how long a dispatched task may be unclaimed before it is published again.
+	Overdue time.Duration
+	// ResendAfter is how long a worker must have listed a result as finished before it is asked to send it again.
+	ResendAfter time.Duration
+	// BackoffBase doubles per failure up to BackoffMax; the delay is drawn between half of it and all of it.
+	BackoffBase time.Duration
+	BackoffMax  time.Duration
+	// MaxLost and MaxPreempted bound how often a task may lose its worker or be preempted before it fails for good.
+	MaxLost      int
+	MaxPreempted int
+	// MaxChildren bounds the children of one result; more are a rejected result.
+	MaxChildren int
+	// MaxReported stops dispatching while so many outcomes wait for the result hook: back pressure for slow hooks.
+	MaxReported int
+}
+
+func (c *Config) setDefaults() {
+	setDefault(&c.LeaseTTL, LeaseTTLDefault)
+	setDefault(&c.WorkerTTL, WorkerTTLDefault)
+	setDefault(&c.Overdue, OverdueDefault)
+	setDefault(&c.ResendAfter, ResendAfterDefault)
+	setDefault(&c.BackoffBase, BackoffBaseDefault)
+	setDefault(&c.BackoffMax, BackoffMaxDefault)
+	setDefault(&c.MaxLost, MaxLostDefault)
+	setDefault(&c.MaxPreempted, MaxPreemptedDefault)
+	setDefault(&c.MaxChildren, MaxChildrenDefault)
+	setDefault(&c.MaxReported, MaxReportedDefault)
+	c.Budget = max(1, c.Budget)
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// policy returns the policy of a kind, and false if the kind cannot run.
+func (c *Config) policy(kind string) (spec.KindPolicy, bool) {
+	p, ok := c.Kinds[kind]
+	if !ok {
+		p, ok = c.Kinds[spec.KindDefault]
+	}
+	if p.Class == "" {
+		p.Class = spec.ClassDefault
+	}
+	return p, ok || !c.Strict
+}

@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"autoresearch/pkg/spec"
+)
+
+// describe renders an output as lines, in the order in which the shell acts on it.
+func describe(out *Output) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	for _, c := range out.Changes {
+		line("journal %s", describeTask(c.Task))
+	}
+	if out.Meta != nil {
+		line("journal run %s", describeMeta(out.Meta))
+	}
+	for i, t := range out.Publish {
+		again := ""
+		if i >= len(out.Publish)-out.Again {
+			again = " again"
+		}
+		line("publish %s/%d to %s%s", t.Spec.ID, t.Attempt, t.Lease.Class, again)
+	}
+	for _, w := range out.Purge {
+		line("purge %s/%d from %s", w.Task, w.Attempt, w.Class)
+	}
+	for _, s := range out.Stops {
+		line("stop %s %s: %s", s.Worker, describeRef(s.AttemptRef), s.Reason)
+	}
+	for _, r := range out.Receipts {
+		line("receipt %s %s", r.Worker, describeRef(r.AttemptRef))
+	}
+	for _, r := range out.SendAgain {
+		line("ask %s for %s again", r.Worker, describeRef(r.AttemptRef))
+	}
+	for _, t := range out.Hooks {
+		line("hook %s order=%d", t.Spec.ID, t.Outcome.Order)
+	}
+	for _, r := range out.Rejections {
+		line("reject %s", describeRejection(r))
+	}
+	for _, r := range out.Renames {
+		line("rename %s to %s", r.From, r.To)
+	}
+	for _, r := range out.Replies {
+		line("reply %s", describeReply(r))
+	}
+	if out.StatusChanged {
+		line("status changed")
+	}
+	return b.String()
+}
+
+func describeTask(t *spec.Task) string {
+	words := []string{string(t.Spec.ID), t.State.String()}
+	say := func(when bool, format string, args ...any) {
+		if when {
+			words = append(words, fmt.Sprintf(format, args...))
+		}
+	}
+	say(t.Attempt > 0, "attempt=%d", t.Attempt)
+	say(t.State == spec.StateRunning && t.Lease.Attempt != t.Attempt, "holder=%d", leased(t).Attempt)
+	say(t.State == spec.StateRunning, "on=%s/c%d", leased(t).Worker, leased(t).Claim)
+	say(t.State.Leased() && leased(t).Class != spec.ClassDefault, "class=%s", leased(t).Class)
+	say(t.Priority != 0, "priority=%v", t.Priority)
+	say(t.Parent != "", "parent=%s", t.Parent)
+	say(t.NotBefore > 0, "not-before=%v", t.NotBefore)
+	say(t.Failures > 0, "failures=%d", t.Failures)
+	say(t.Lost > 0, "lost=%d", t.Lost)
+	say(t.Preempted > 0, "preempted=%d", t.Preempted)
+	say(t.Interrupted, "interrupted")
+	say(t.Cancelled && t.State != spec.StateFailed, "cancelled")
+	say(t.Outcome != nil, "%s", describeOutcome(t.Outcome))
+	say(len(t.Children) > 0, "children=%v", t.Children)
+	return strings.Join(words, " ")
+}
+
+func leased(t *spec.Task) spec.Lease {
+	if t.Lease == nil {
+		return spec.Lease{}
+	}
+	return *t.Lease
+}
+
+func describeOutcome(o *spec.Outcome) string {
+	switch {
+	case o == nil:
+		return ""
+	case o.Failure == nil:
+		return fmt.Sprintf("by=%d/c%d", o.Attempt, o.Claim)
+	case o.Attempt == 0:
+		return describeFailure(o.Failure)
+	}
+	return fmt.Sprintf("by=%d/c%d %s", o.Attempt, o.Claim, describeFailure(o.Failure))
+}
+
+func describeFailure(f *spec.FailureRecord) string {
+	if f.Cause() == "" {
+		return fmt.Sprintf("%s %q", f.Kind, f.Message)
+	}
+	return fmt.Sprintf("%s (%s) %q", f.Kind, f.Cause(), f.Message)
+}
+
+func describeMeta(m *spec.Meta) string {
+	words := []string{string(m.Status)}
+	say := func(when bool, format string, args ...any) {
+		if when {
+			words = append(words, fmt.Sprintf(format, args...))
+		}
+	}
+	say(m.StopReason != "", "(%s)", m.StopReason)
+	say(m.Loaded, "loaded")
+	say(m.ImportHash != "", "hash=%s", m.ImportHash)
+	say(m.Paused, "paused")
+	say(len(m.PausedClasses) > 0, "paused=%v", m.PausedClasses)
+	say(m.Budget != 0, "budget=%d", m.Budget)
+	say(len(m.ClassBudgets) > 0, "budgets=%v", m.ClassBudgets)
+	return strings.Join(words, " ")
+}
+
+func describeRef(r spec.AttemptRef) string { return fmt.Sprintf("%s/%d/c%d", r.Task, r.Attempt, r.Claim) }
+
+func describeRejection(r Rejection) string {
+	who := describeRef(r.AttemptRef)
+	if r.Child != "" {
+		return fmt.Sprintf("child %s of %s: %s", r.Child, who, r.Reason)
+	}
+	if r.Body != nil {
+		return fmt.Sprintf("%s with body %q: %s", who, r.Body, r.Reason)
+	}
+	return fmt.Sprintf("%s: %s", who, r.Reason)
+}
+
+func describeReply(r Reply) string {
+	if r.Err != nil {
+		return "error: " + r.Err.Error()
+	}
+	words := []string{fmt.Sprintf("%d", r.Count)}
+	for _, err := range r.Errs {
+		if err != nil {
+			words = append(words, "error: "+err.Error())
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// describeLive renders all live tasks in order of arrival.
+func describeLive(e *Engine) string {
+	var live []*spec.Task
+	e.Each(func(t *spec.Task) { live = append(live, t) })
+	slices.SortFunc(live, func(a, b *spec.Task) int { return int(a.Seq) - int(b.Seq) })
+	var b strings.Builder
+	for _, t := range live {
+		fmt.Fprintln(&b, describeTask(t))
+	}
+	return b.String()
+}
+
+// describeCounts renders the counts that are not zero.
+func describeCounts(c Counts) string {
+	fields := strings.Fields(strings.Trim(fmt.Sprintf("%+v", c), "{}"))
+	fields = slices.DeleteFunc(fields, func(f string) bool { return strings.HasSuffix(f, ":0") })
+	return strings.ToLower(strings.ReplaceAll(strings.Join(fields, " "), ":", "="))
+}

@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"container/list"
+	"fmt"
+	"math"
+
+	"autoresearch/pkg/spec"
+)
+
+// Engine is the state of one run. It is not safe for concurrent use: one goroutine, the leader's loop, owns it.
+type Engine struct {
+	cfg  Config
+	meta spec.Meta
+
+	tasks    map[spec.TaskID]*task // live
+	done     map[spec.TaskID]*done
+	orphans  map[spec.TaskID][]spec.TaskID // by the parent they name, which is not known yet
+	policies map[string]*policy
+	classes  map[string]*class
+	order    []*class // classes in the order they appeared: what dispatching ranges over
+	workers  map[spec.WorkerID]*worker
+	heard    *list.List // workers, the one heard longest ago first
+	timers   pqueue[timer]
+
+	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
+	counts Counts
+	status spec.Status // at the last Collect
+
+	// What the next Collect returns.
+	dirty     []*task
+	metaDirty bool
+	again     []*spec.Task // overdue: published after what is new
+	out       Output
+}
+
+// New returns an engine with an empty run. To continue a run, call Restore and Recover before the first Step.
+func New(cfg Config) *Engine {
+	cfg.setDefaults()
+	e := &Engine{
+		cfg:      cfg,
+		meta:     spec.Meta{Status: spec.StatusRunning, NextSeq: 1, NextOrder: 1},
+		tasks:    make(map[spec.TaskID]*task),
+		done:     make(map[spec.TaskID]*done),
+		orphans:  make(map[spec.TaskID][]spec.TaskID),
+		policies: make(map[string]*policy),
+		classes:  make(map[string]*class),
+		workers:  make(map[spec.WorkerID]*worker),
+		heard:    list.New(),
+		status:   spec.StatusRunning,
+	}
+	e.timers.less = earlier
+	e.timers.moved = func(t *timer, i int) { t.task.timerPos = int32(i) }
+	return e
+}
+
+// Step applies one event. What it asks of the shell is returned by the next Collect.
+func (e *Engine) Step(now Now, ev Event) {
+	switch ev := ev.(type) {
+	case Submit:
+		e.submit(now, ev)
+	case Loaded:
+		e.loaded(ev)
+	case Begin:
+		e.begin()
+	case Interrupt:
+		e.interrupt(now, ev)
+	case Heartbeat:
+		e.heartbeat(now, ev)
+	case Reported:
+		e.reported(now, ev)
+	case HookDone:
+		e.hookDone(now, ev)
+	case Cancel:
+		e.cancel(now, ev)
+	case Reprioritise:
+		e.reprioritise(ev)
+	case Pause:
+		e.pause(ev)
+	case SetBudget:
+		e.setBudget(ev)
+	case Stop:
+		e.halt(ev.Reason)
+	default:
+		panic(fmt.Sprintf("engine: unknown event %T", ev))
+	}
+}
+
+// Collect ends a turn: deadlines that have passed take effect, free slots are filled, the end of the run is noticed,
+// and everything since the last Reset is returned. The result is valid until Reset, which must come before the next
+// Step.
+func (e *Engine) Collect(now Now) *Output {
+	e.lapse(now)
+	e.fill(now)
+	e.maybeStop()
+	e.gather()
+	return &e.out
+}
+
+// Reset forgets the Output returned last, so that the next turn starts empty. The shell calls it once it has encoded
+// the changes and taken what it needs; Rejections, Renames and Replies it may keep.
+func (e *Engine) Reset() {
+	o := &e.out
+	*o = Output{
+		Changes: emptied(o.Changes), Publish: emptied(o.Publish), Purge: emptied(o.Purge), Stops: emptied(o.Stops),
+		Receipts: emptied(o.Receipts), SendAgain: emptied(o.SendAgain), Hooks: emptied(o.Hooks),
+	}
+}
+
+// emptied returns a slice without elements for the next turn, and without the memory if one big turn had made it long.
+func emptied[T any](s []T) []T {
+	if cap(s) > 4096 {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// gather turns what is dirty into the output's changes.
+func (e *Engine) gather() {
+	for _, t := range e.dirty {
+		e.out.Changes = append(e.out.Changes, spec.Change{Task: &t.Task, Parts: t.parts})
+		t.dirty, t.parts = false, 0
+	}
+	e.dirty = emptied(e.dirty)
+	if e.metaDirty {
+		meta := e.Meta()
+		e.out.Meta, e.metaDirty = &meta, false
+	}
+	e.out.Publish, e.out.Again = append(e.out.Publish, e.again...), len(e.again)
+	e.again = emptied(e.again)
+	if e.status != e.meta.Status {
+		e.status, e.out.StatusChanged = e.meta.Status, true
+	}
+}
+
+// touch notes that a task changed and must be journaled.
+func (e *Engine) touch(t *task) {
+	if !t.dirty {
+		t.dirty = true
+		e.dirty = append(e.dirty, t)
+	}
+}
+
+// NextDeadline returns the engine time at which Collect should be called next; ok is false when nothing waits.
+func (e *Engine) NextDeadline() (at spec.EngineTime, ok bool) {
+	at = math.MaxInt64
+	if e.timers.len() > 0 {
+		at = e.timers.top().at
+	}
+	if front := e.heard.Front(); front != nil {
+		at = min(at, front.Value.(*worker).lastHeard+e.cfg.WorkerTTL)
+	}
+	if limit := e.cfg.Limits.MaxDuration; limit > 0 && e.halted == "" && e.meta.Status == spec.StatusRunning {
+		at = min(at, limit)
+	}
+	return at, at < math.MaxInt64
+}
+
+// Meta returns the run-level state. Its maps and slices must not be changed.
+func (e *Engine) Meta() spec.Meta { return e.meta }
+
+// Counts returns the run's counts.
+func (e *Engine) Counts() Counts { return e.counts }
+
+// Status returns the run's status and, when it is stopped or about to, why.
+func (e *Engine) Status() (spec.Status, string) {
+	if e.halted != "" {
+		return e.meta.Status, e.halted
+	}
+	return e.meta.Status, e.meta.StopReason
+}
+
+// Task returns a live task's record, which only the engine may change; ok is false when the id is unknown or finished.
+func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
+	live, ok := e.tasks[id]
+	if !ok {
+		return nil, false
+	}
+	return &live.Task, true
+}
+
+// Known reports whether the run has, or had, a task with this id.
+func (e *Engine) Known(id spec.TaskID) bool {
+	if _, live := e.tasks[id]; live {
+		return true
+	}
+	_, finished := e.done[id]
+	return finished
+}
+
+// Each calls f for every live task, in no particular order. It costs O(queue): for snapshots and tests.
+func (e *Engine) Each(f func(*spec.Task)) {
+	for _, t := range e.tasks {
+		f(&t.Task)
+	}
+}
+
+// setStatus changes the run's status and reason.
+func (e *Engine) setStatus(s spec.Status, reason string) {
+	if e.meta.Status != s || e.meta.StopReason != reason {
+		e.meta.Status, e.meta.StopReason = s, reason
+		e.metaDirty = true
+	}
+}
+
+// begin starts or resumes the run.
+func (e *Engine) begin() {
+	e.halted = ""
+	e.setStatus(spec.StatusRunning, "")
+}
+
+// halt stops dispatching; the first reason stays.
+func (e *Engine) halt(reason string) {
+	if e.halted == "" {
+		e.halted = reason
+	}
+}
+
+// maybeStop ends the run: when nothing is left, or when dispatching has stopped and nothing is under way.
+func (e *Engine) maybeStop() {
+	if e.meta.Status != spec.StatusRunning || !e.meta.Loaded || e.counts.Leases() > 0 || e.counts.Reported > 0 {
+		return
+	}
+	if e.counts.Live() == 0 || e.halted != "" {
+		e.setStatus(spec.StatusStopped, e.halted)
+	}
+}
+
+// maybeRun puts a stopped run back to work when tasks arrive.
+func (e *Engine) maybeRun() {
+	if e.meta.Status == spec.StatusStopped && e.halted == "" {
+		e.setStatus(spec.StatusRunning, "")
+	}
+}

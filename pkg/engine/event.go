@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"errors"
+
+	"autoresearch/pkg/spec"
+)
+
+// Now is the time of a step: Engine decides, Wall is only written down for people.
+type Now struct {
+	Engine spec.EngineTime
+	Wall   spec.WallTime
+}
+
+// Event is what happened. The concrete types are those of this file.
+type Event interface{ event() }
+
+// Source says who submits, and so what happens to an id that is known with another content.
+type Source uint8
+
+// The sources of a submission.
+const (
+	// SourceCaller: a known id with other content is ErrDuplicateID.
+	SourceCaller Source = iota
+	// SourceFile: a workdir taken over, or Load: the newcomer is renamed with a warning.
+	SourceFile
+)
+
+// Submit adds specs to the queue. An id that is known with the same content is ignored and counted.
+type Submit struct {
+	Ref    uint64 // names the Reply; 0: none wanted
+	Specs  []spec.TaskSpec
+	Source Source
+}
+
+// Loaded says that the first specs were all submitted; it is idempotent. Hash is that of the file they came from.
+type Loaded struct{ Hash string }
+
+// Begin starts or resumes the run: its status is running again and what halted dispatching (a limit, a stop rule) is
+// judged anew; a person's pause stays.
+type Begin struct{}
+
+// Interrupt stops dispatching and marks what has a lease as interrupted: what nobody has claimed is queued again at once,
+// the rest as soon as its worker gives it up.
+type Interrupt struct{ Ref uint64 }
+
+// Heartbeat is what one worker says of itself and of the attempts of this run. A start notice is one with Full unset: it
+// lists only what has just started.
+type Heartbeat struct {
+	Worker   spec.WorkerID
+	Boot     uint64
+	Full     bool
+	Leaving  bool
+	Slots    []spec.ClassSlots
+	Running  []spec.Holding
+	Finished []spec.AttemptRef
+}
+
+// Reported is the arrival of one attempt's result.
+type Reported struct {
+	spec.AttemptRef
+	Worker    spec.WorkerID
+	Boot      uint64
+	Failure   *spec.FailureRecord // nil: success
+	Preempted bool
+	Body      []byte
+	// Children are used only by an engine without hooks.
+	Children []spec.TaskSpec
+}
+
+// HookDone is the end of a task's result hook: what it returned, or why it failed.
+type HookDone struct {
+	Task     spec.TaskID
+	Order    uint64 // Outcome.Order of the hook's input: an answer to an older one is ignored
+	Children []spec.TaskSpec
+	Failure  *spec.FailureRecord
+	// StopReason, when not empty, stops dispatching: a stop rule of the workflow holds.
+	StopReason string
+}
+
+// Cancel ends a task, and with Subtree all its descendants too. An outcome that waits for its result hook stands; with
+// Subtree the children that the hook returns are born cancelled.
+type Cancel struct {
+	Ref     uint64
+	Task    spec.TaskID
+	Subtree bool
+	Reason  string
+}
+
+// Reprioritise changes the priority of a task, and with Subtree of all its descendants: the lower number runs first.
+type Reprioritise struct {
+	Ref      uint64
+	Task     spec.TaskID
+	Subtree  bool
+	Priority float64
+}
+
+// Pause stops (On) or resumes dispatching: of one class, or of the run if Class is empty.
+type Pause struct {
+	Ref   uint64
+	Class string
+	On    bool
+}
+
+// SetBudget changes the cap on leases: of one class, or of the run if Class is empty. 0 returns to the configured value
+// (for a class: none). Nothing that runs is stopped.
+type SetBudget struct {
+	Ref    uint64
+	Class  string
+	Budget int
+}
+
+// Stop says that a stop rule of the workflow holds, outside a hook (after Restore). It must come after Begin.
+type Stop struct{ Reason string }
+
+func (Submit) event()       {}
+func (Loaded) event()       {}
+func (Begin) event()        {}
+func (Interrupt) event()    {}
+func (Heartbeat) event()    {}
+func (Reported) event()     {}
+func (HookDone) event()     {}
+func (Cancel) event()       {}
+func (Reprioritise) event() {}
+func (Pause) event()        {}
+func (SetBudget) event()    {}
+func (Stop) event()         {}
+
+// What a Reply may carry.
+var (
+	// ErrDuplicateID: the id is known with another content.
+	ErrDuplicateID = errors.New("the id is taken by a task with another content")
+	// ErrInvalidSpec: the spec breaks a rule of the vocabulary.
+	ErrInvalidSpec = errors.New("invalid task spec")
+	// ErrUnknownTask: no task has this id.
+	ErrUnknownTask = errors.New("no task has this id")
+	// ErrFinished: the task is done for good.
+	ErrFinished = errors.New("the task is finished")
+)

@@ -1,0 +1,273 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"autoresearch/pkg/spec"
+)
+
+// checkEngine recounts everything that the engine keeps up to date step by step. It is called right after a Collect.
+func checkEngine(e *Engine, now Now) error {
+	return errors.Join(
+		checkCounts(e), checkQueues(e), checkTimers(e, now), checkHolders(e), checkClasses(e), checkHeard(e, now),
+		checkTree(e), checkDeadline(e, now), checkTurnOver(e),
+	)
+}
+
+func checkCounts(e *Engine) error {
+	var c Counts
+	e.Each(func(t *spec.Task) {
+		switch {
+		case t.State == spec.StateQueued && t.NotBefore > 0:
+			c.Delayed++
+		case t.State == spec.StateQueued:
+			c.Queued++
+		case t.State == spec.StateDispatched:
+			c.Dispatched++
+		case t.State == spec.StateRunning:
+			c.Running++
+		case t.State == spec.StateReported:
+			c.Reported++
+		}
+	})
+	got := e.Counts()
+	if c.Live() != len(e.tasks) {
+		return fmt.Errorf("%d tasks are live, %d of them in a live state", len(e.tasks), c.Live())
+	}
+	if finished := got.Completed + got.Failed + got.Cancelled; finished != len(e.done) {
+		return fmt.Errorf("%d tasks are finished, counted %d", len(e.done), finished)
+	}
+	if got.Queued != c.Queued || got.Delayed != c.Delayed || got.Dispatched != c.Dispatched ||
+		got.Running != c.Running || got.Reported != c.Reported {
+		return fmt.Errorf("counted %+v, recounted %+v", got, c)
+	}
+	return nil
+}
+
+func checkQueues(e *Engine) error {
+	ready := 0
+	for name, c := range e.classes {
+		for i, q := range c.ready.items {
+			ready++
+			switch {
+			case int(q.task.queuePos) != i:
+				return fmt.Errorf("class %q: %q is at %d and says %d", name, q.task.Spec.ID, i, q.task.queuePos)
+			case q.priority != q.task.Priority || q.seq != q.task.Seq:
+				return fmt.Errorf("class %q: the key of %q is stale", name, q.task.Spec.ID)
+			case q.task.State != spec.StateQueued || q.task.policy.class != c || e.tasks[q.task.Spec.ID] != q.task:
+				return fmt.Errorf("class %q: %q does not belong here", name, q.task.Spec.ID)
+			case i > 0 && before(&c.ready.items[i], &c.ready.items[(i-1)/2]):
+				return fmt.Errorf("class %q: %q is more urgent than its parent in the heap", name, q.task.Spec.ID)
+			}
+		}
+	}
+	if ready != e.counts.Queued {
+		return fmt.Errorf("%d tasks in ready queues, %d counted", ready, e.counts.Queued)
+	}
+	return nil
+}
+
+func checkTimers(e *Engine, now Now) error {
+	for i, item := range e.timers.items {
+		t := item.task
+		switch {
+		case int(t.timerPos) != i:
+			return fmt.Errorf("the timer of %q is at %d and says %d", t.Spec.ID, i, t.timerPos)
+		case e.tasks[t.Spec.ID] != t:
+			return fmt.Errorf("a timer of %q, which is not live", t.Spec.ID)
+		case item.at <= now.Engine:
+			return fmt.Errorf("the timer of %q is for %v, and it is %v", t.Spec.ID, item.at, now.Engine)
+		case i > 0 && earlier(&e.timers.items[i], &e.timers.items[(i-1)/2]):
+			return fmt.Errorf("the timer of %q is earlier than its parent in the heap", t.Spec.ID)
+		}
+	}
+	for id, t := range e.tasks {
+		if err := checkTimer(e, t); err != nil {
+			return fmt.Errorf("%s task %q: %w", t.State, id, err)
+		}
+	}
+	return nil
+}
+
+// checkTimer holds that whatever waits for a time has a timer that is not later.
+func checkTimer(e *Engine, t *task) error {
+	var latest spec.EngineTime
+	switch {
+	case t.State == spec.StateDispatched:
+		latest = min(t.Lease.Until, t.rangAt+e.cfg.Overdue)
+	case t.State == spec.StateRunning:
+		latest = t.Lease.Until
+	case t.State == spec.StateQueued && t.NotBefore > 0:
+		latest = t.NotBefore
+	case t.timerPos >= 0:
+		return errors.New("it waits for nothing and has a timer")
+	default:
+		return nil
+	}
+	if t.timerPos < 0 {
+		return errors.New("it has no timer")
+	}
+	if at := e.timers.items[t.timerPos].at; at > latest {
+		return fmt.Errorf("its timer is for %v, its deadline is %v", at, latest)
+	}
+	return nil
+}
+
+func checkHolders(e *Engine) error {
+	held := 0
+	for id, w := range e.workers {
+		for i, t := range w.held {
+			held++
+			if int(t.heldPos) != i || t.State != spec.StateRunning || t.Lease.Worker != id || w.id != id {
+				return fmt.Errorf("worker %q: holds %q wrongly", id, t.Spec.ID)
+			}
+		}
+	}
+	if held != e.counts.Running {
+		return fmt.Errorf("workers hold %d tasks, %d run", held, e.counts.Running)
+	}
+	for id, t := range e.tasks {
+		if t.State != spec.StateRunning && t.heldPos >= 0 {
+			return fmt.Errorf("%s task %q is held", t.State, id)
+		}
+		if t.State.Leased() != (t.Lease != nil) && t.State != spec.StateQueued {
+			return fmt.Errorf("%s task %q: lease %+v", t.State, id, t.Lease)
+		}
+		if (t.State == spec.StateReported) != (t.Outcome != nil) {
+			return fmt.Errorf("%s task %q: outcome %+v", t.State, id, t.Outcome)
+		}
+	}
+	return nil
+}
+
+func checkClasses(e *Engine) error {
+	type tally struct{ leases, away, slots int }
+	want := make(map[string]tally)
+	for _, t := range e.tasks {
+		if !t.State.Leased() {
+			continue
+		}
+		c := want[t.Lease.Class]
+		c.leases++
+		if t.State == spec.StateRunning && !e.workers[t.Lease.Worker].offering {
+			c.away++
+		}
+		want[t.Lease.Class] = c
+	}
+	for id, w := range e.workers {
+		if len(w.offered) != len(w.slots) || !w.offering && len(w.slots) > 0 {
+			return fmt.Errorf("worker %q: offers %d classes, %d in order, offering %t",
+				id, len(w.slots), len(w.offered), w.offering)
+		}
+		for class, slots := range w.slots {
+			c := want[class.name]
+			c.slots += slots
+			want[class.name] = c
+		}
+	}
+	for name, c := range e.classes {
+		if got := (tally{c.leases, c.away, c.slots}); got != want[name] {
+			return fmt.Errorf("class %q: counted %+v, recounted %+v", name, got, want[name])
+		}
+	}
+	if len(e.order) != len(e.classes) {
+		return fmt.Errorf("%d classes, %d in order", len(e.classes), len(e.order))
+	}
+	return nil
+}
+
+func checkHeard(e *Engine, now Now) error {
+	if e.heard.Len() != len(e.workers) {
+		return fmt.Errorf("%d workers, %d in the order they were heard", len(e.workers), e.heard.Len())
+	}
+	last := spec.EngineTime(-1 << 62)
+	for place := e.heard.Front(); place != nil; place = place.Next() {
+		w := place.Value.(*worker)
+		if w.lastHeard < last || w.lastHeard+e.cfg.WorkerTTL <= now.Engine || w.place != place {
+			return fmt.Errorf("worker %q: heard at %v, the one before at %v, and it is %v", w.id, w.lastHeard, last, now.Engine)
+		}
+		last = w.lastHeard
+	}
+	return nil
+}
+
+// checkTree holds that every task hangs once below its parent, known or not, and that no task is its own ancestor.
+func checkTree(e *Engine) error {
+	parents := make(map[spec.TaskID]spec.TaskID)
+	kids := make(map[spec.TaskID][]spec.TaskID)
+	for id, t := range e.tasks {
+		parents[id], kids[id] = t.Parent, t.kids
+	}
+	for id, d := range e.done {
+		parents[id], kids[id] = d.parent, d.kids
+	}
+	for id, orphans := range e.orphans {
+		if _, known := parents[id]; known {
+			return fmt.Errorf("task %q is known and has orphans", id)
+		}
+		kids[id] = orphans
+	}
+	hung := make(map[spec.TaskID]int)
+	for id, below := range kids {
+		for _, kid := range below {
+			hung[kid]++
+			if parents[kid] != id {
+				return fmt.Errorf("task %q hangs below %q, its parent is %q", kid, id, parents[kid])
+			}
+		}
+	}
+	for id, parent := range parents {
+		if want := min(1, len(parent)); hung[id] != want {
+			return fmt.Errorf("task %q with parent %q hangs %d times", id, parent, hung[id])
+		}
+		for depth, up := 0, parent; up != ""; up = parents[up] {
+			if depth++; depth > len(parents) {
+				return fmt.Errorf("task %q is its own ancestor", id)
+			}
+		}
+	}
+	return nil
+}
+
+// checkDeadline holds that the next turn is not due yet: else the shell would spin.
+func checkDeadline(e *Engine, now Now) error {
+	if at, ok := e.NextDeadline(); ok && at <= now.Engine {
+		return fmt.Errorf("the next deadline is %v, and it is %v", at, now.Engine)
+	}
+	return nil
+}
+
+// checkTurnOver holds that nothing is left for a turn that may never come.
+func checkTurnOver(e *Engine) error {
+	if len(e.dirty) > 0 || e.metaDirty || len(e.again) > 0 || e.status != e.meta.Status {
+		return fmt.Errorf("Collect left something behind: %d tasks, meta %t", len(e.dirty), e.metaDirty)
+	}
+	for id, t := range e.tasks {
+		if t.dirty || t.parts != 0 {
+			return fmt.Errorf("Collect left task %q marked", id)
+		}
+	}
+	if !e.mayDispatch() {
+		return nil
+	}
+	if c := e.mostUrgent(); c != nil {
+		return fmt.Errorf("class %q has room for %q and nothing was dispatched", c.name, c.ready.top().task.Spec.ID)
+	}
+	return nil
+}
+
+// checkReset holds that nothing is left in the output.
+func checkReset(e *Engine) error {
+	o := e.out
+	if !o.Empty() || o.StatusChanged || o.Again != 0 {
+		return fmt.Errorf("Reset left %+v", o)
+	}
+	for _, c := range o.Changes[:cap(o.Changes)] {
+		if !reflect.ValueOf(c).IsZero() {
+			return fmt.Errorf("Reset holds on to %+v", c)
+		}
+	}
+	return nil
+}

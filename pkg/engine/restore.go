@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"autoresearch/pkg/spec"
+)
+
+// Restore begins the recovery of a run from the fold of its journal: call it once on a new engine with the run-level
+// state, then Load for every task in any order, then Recover.
+func (e *Engine) Restore(meta spec.Meta) {
+	e.meta = meta
+	e.meta.NextSeq = max(1, meta.NextSeq)
+	e.meta.NextOrder = max(1, meta.NextOrder)
+	e.status = meta.Status
+}
+
+// Load takes one task of the fold. The engine owns it from then on, and keeps of a finished one only what it needs.
+func (e *Engine) Load(stored *spec.Task) {
+	if stored.Attempt > 0 && !e.policyOf(stored.Spec.Kind).Uncounted {
+		e.counts.Experiments++
+	}
+	e.meta.NextSeq = max(e.meta.NextSeq, stored.Seq+1)
+	if stored.Outcome != nil {
+		e.meta.NextOrder = max(e.meta.NextOrder, stored.Outcome.Order+1)
+	}
+	if stored.State.Terminal() {
+		e.countDone(stored)
+		e.done[stored.Spec.ID] = doneOf(stored, nil)
+		return
+	}
+	e.tasks[stored.Spec.ID] = &task{
+		Task: *stored, policy: e.policyOf(stored.Spec.Kind), queuePos: -1, timerPos: -1, heldPos: -1,
+	}
+}
+
+// Recover ends the recovery: leases last anew from now, since nobody could extend them while nobody led; outcomes that
+// wait for their hook are handed out again; dispatched tasks will be published again unless a claim comes first.
+func (e *Engine) Recover(now Now) {
+	live := make([]*task, 0, len(e.tasks))
+	for _, t := range e.tasks {
+		live = append(live, t)
+	}
+	live = bySeq(live)
+	for id, d := range e.done {
+		e.adopt(d.parent, id)
+	}
+	for _, t := range live {
+		e.adopt(t.Parent, t.Spec.ID)
+	}
+	e.handOut(now, live)
+	for _, t := range live {
+		e.resume(now, t)
+	}
+}
+
+// handOut gives the outcomes that wait to their hooks, in order.
+func (e *Engine) handOut(now Now, live []*task) {
+	waiting := slices.DeleteFunc(slices.Clone(live), func(t *task) bool { return t.State != spec.StateReported })
+	slices.SortFunc(waiting, func(a, b *task) int { return cmp.Compare(a.Outcome.Order, b.Outcome.Order) })
+	for _, t := range waiting {
+		e.place(now, t)
+		if e.cfg.Hooks {
+			e.out.Hooks = append(e.out.Hooks, &t.Task)
+		} else {
+			e.apply(now, t, nil)
+		}
+	}
+}
+
+// resume puts a task without an outcome into the indices.
+func (e *Engine) resume(now Now, t *task) {
+	switch {
+	case t.State == spec.StateReported || t.State.Terminal():
+		return // handed out
+	case t.policy.class == nil:
+		t.State = 0 // in no index
+		e.conclude(now, t, verdict{failure: unknownKind(t.Spec.Kind)})
+		return
+	case t.State.Leased():
+		t.Lease.Until = now.Engine + e.cfg.LeaseTTL
+		t.rangAt, t.repeated = now.Engine, true
+	}
+	if t.NotBefore <= now.Engine {
+		t.NotBefore = 0
+	}
+	e.place(now, t)
+}

@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"autoresearch/pkg/spec"
+)
+
+// verdict is what decides a task.
+type verdict struct {
+	attempt  uint32
+	claim    spec.ClaimID // 0: the engine decided
+	failure  *spec.FailureRecord
+	body     []byte
+	children []spec.TaskSpec // used without hooks only
+}
+
+func (r *Reported) verdict(failure *spec.FailureRecord) verdict {
+	return verdict{attempt: r.Attempt, claim: r.Claim, failure: failure, body: r.Body, children: r.Children}
+}
+
+// reported takes one result. The first success of a task wins, from whichever attempt; a failure counts only from the
+// last holder; everything else is counted as superseded, duplicate or rejected. All are receipted.
+func (e *Engine) reported(now Now, r Reported) {
+	t, live := e.tasks[r.Task]
+	switch {
+	case e.decidedBy(r.AttemptRef):
+		e.counts.Duplicates++
+	case !live && !e.Known(r.Task):
+		e.reject(r, ErrUnknownTask.Error())
+	case live && (r.Attempt == 0 || r.Attempt > t.Attempt):
+		e.reject(r, fmt.Sprintf("attempt %d was never dispatched", r.Attempt))
+	case live && r.Claim == 0:
+		e.reject(r, "it names no claim")
+	case !live || t.State == spec.StateReported:
+		e.counts.Superseded++
+	case r.Failure == nil && !r.Preempted:
+		e.succeeded(now, t, r)
+	default:
+		e.failed(now, t, r)
+	}
+	e.receipt(r.Worker, r.AttemptRef)
+}
+
+func (e *Engine) reject(r Reported, reason string) {
+	e.counts.Rejected++
+	e.out.Rejections = append(e.out.Rejections, Rejection{
+		Worker: r.Worker, AttemptRef: r.AttemptRef, Reason: reason, Body: r.Body,
+	})
+}
+
+// succeeded decides the task. Whoever else works on it is stopped.
+func (e *Engine) succeeded(now Now, t *task, r Reported) {
+	if t.Cancelled && !t.holds(r.AttemptRef) {
+		e.counts.Superseded++
+		return
+	}
+	e.unring(t, r.Attempt)
+	if t.State == spec.StateRunning && !t.holds(r.AttemptRef) {
+		e.stop(t.Lease.Worker, t.ref(), StopSuperseded)
+	}
+	if t.Lease.Claim == 0 {
+		t.Started = now.Wall // its start was never heard of
+	}
+	if t.Cancelled {
+		e.conclude(now, t, r.verdict(cancelledFailure("cancelled")))
+		return
+	}
+	e.conclude(now, t, r.verdict(nil))
+}
+
+// failed counts a failure or a preemption of the attempt that holds the lease, or did last.
+func (e *Engine) failed(now Now, t *task, r Reported) {
+	if !t.holds(r.AttemptRef) && !t.lastHeld(r.AttemptRef) {
+		e.counts.Superseded++
+		return
+	}
+	e.unring(t, r.Attempt)
+	t.Closed = r.Attempt
+	switch {
+	case t.Cancelled:
+		e.conclude(now, t, r.verdict(cancelledFailure("cancelled")))
+	case r.Preempted:
+		e.preempted(now, t, r)
+	case r.Failure.Retryable && int(t.Failures) < t.policy.Retries:
+		t.Failures++
+		e.counts.Retries++
+		e.requeue(now, t, t.backoff(&e.cfg))
+	default:
+		t.Failures++
+		e.conclude(now, t, r.verdict(r.Failure))
+	}
+}
+
+// preempted puts a task back whose worker gave it up: not a failure, but not for ever either.
+func (e *Engine) preempted(now Now, t *task, r Reported) {
+	e.counts.Preempted++
+	t.Preempted++
+	if int(t.Preempted) <= e.cfg.MaxPreempted {
+		e.requeue(now, t, 0)
+		return
+	}
+	e.conclude(now, t, r.verdict(&spec.FailureRecord{
+		Kind: spec.Interrupted, Phase: spec.PhaseRunner, Message: "it was preempted too often",
+		Details: map[string]any{"cause": spec.CausePreempted, "preempted": int(t.Preempted)},
+	}))
+}
+
+// conclude gives a task its outcome, and its result hook the next word; without hooks the outcome is applied at once.
+func (e *Engine) conclude(now Now, t *task, v verdict) {
+	e.decide(now, t, v)
+	if e.cfg.Hooks {
+		e.out.Hooks = append(e.out.Hooks, &t.Task)
+		return
+	}
+	e.apply(now, t, v.children)
+}
+
+// decide gives a task its outcome.
+func (e *Engine) decide(now Now, t *task, v verdict) {
+	order := e.meta.NextOrder
+	e.meta.NextOrder++
+	e.leave(t)
+	t.report(&spec.Outcome{Order: order, Attempt: v.attempt, Claim: v.claim, Failure: v.failure, Body: v.body})
+	e.enter(now, t)
+}
+
+// hookDone applies an outcome with what the result hook made of it.
+func (e *Engine) hookDone(now Now, ev HookDone) {
+	t, live := e.tasks[ev.Task]
+	if !live || t.State != spec.StateReported || t.Outcome.Order != ev.Order {
+		return
+	}
+	if ev.StopReason != "" {
+		e.halt(ev.StopReason)
+	}
+	if ev.Failure != nil {
+		e.spoil(t, ev.Failure)
+	}
+	e.apply(now, t, ev.Children)
+}
+
+// spoil turns a success into a failure of planning; a failure keeps its own record.
+func (e *Engine) spoil(t *task, failure *spec.FailureRecord) {
+	if t.Outcome.Failure != nil {
+		return
+	}
+	outcome := *t.Outcome
+	outcome.Failure = failure
+	t.Outcome = &outcome
+	t.parts |= spec.PartOutcome
+}
+
+// apply adds the children of an outcome and finishes its task, in one commit: exactly once.
+func (e *Engine) apply(now Now, t *task, children []spec.TaskSpec) {
+	if len(children) > e.cfg.MaxChildren {
+		message := fmt.Sprintf("it returned %d children; the limit is %d", len(children), e.cfg.MaxChildren)
+		e.refuse(t, "", message)
+		e.spoil(t, &spec.FailureRecord{
+			Kind: spec.PlanningFailed, Phase: spec.PhasePlanning, Message: message,
+			Details: map[string]any{"cause": spec.CauseBadResult},
+		})
+		children = nil
+	}
+	for _, child := range children {
+		e.addChild(now, t, child)
+	}
+	e.retire(now, t)
+}
+
+func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
+	if err := e.checkChild(t, child); err != nil {
+		e.refuse(t, child.ID, err.Error())
+		return
+	}
+	if e.Known(child.ID) {
+		e.counts.Duplicates++
+		return
+	}
+	parent := child.Parent
+	if parent == "" || parent == child.ID || !e.Known(parent) {
+		parent = t.Spec.ID
+	}
+	t.Children = append(t.Children, child.ID)
+	t.parts |= spec.PartChildren
+	e.add(now, child, parent)
+}
+
+// checkChild reports why a task cannot have this child.
+func (e *Engine) checkChild(t *task, child spec.TaskSpec) error {
+	if child.ID == t.Spec.ID {
+		return errors.New("a child with its parent's id")
+	}
+	if err := checkSpec(child); err != nil {
+		return err
+	}
+	if known, same := e.recognise(child); known && !same {
+		return ErrDuplicateID
+	}
+	return nil
+}
+
+func (e *Engine) refuse(t *task, child spec.TaskID, reason string) {
+	e.counts.Rejected++
+	ref := spec.AttemptRef{Task: t.Spec.ID, Attempt: t.Outcome.Attempt, Claim: t.Outcome.Claim}
+	e.out.Rejections = append(e.out.Rejections, Rejection{AttemptRef: ref, Child: child, Reason: reason})
+}
+
+// retire finishes a task and keeps of it only what later events need.
+func (e *Engine) retire(now Now, t *task) {
+	e.leave(t)
+	t.finish(now)
+	e.touch(t)
+	e.countDone(&t.Task)
+	delete(e.tasks, t.Spec.ID)
+	e.done[t.Spec.ID] = doneOf(&t.Task, t.kids)
+}
+
+func (e *Engine) countDone(t *spec.Task) {
+	switch {
+	case t.State == spec.StateCompleted:
+		e.counts.Completed++
+	case t.Cancelled && t.Outcome.Failure.Cause() == spec.CauseCancelled:
+		e.counts.Cancelled++
+	default:
+		e.counts.Failed++
+	}
+}
+
+func doneOf(t *spec.Task, kids []spec.TaskID) *done {
+	return &done{
+		parent: t.Parent, kids: kids, hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, cancelled: t.Cancelled,
+	}
+}

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+
+	"autoresearch/pkg/spec"
+)
+
+// submit takes specs from outside: a caller, or a file.
+func (e *Engine) submit(now Now, ev Submit) {
+	reply := Reply{Ref: ev.Ref, Errs: make([]error, len(ev.Specs))}
+	for i, ts := range ev.Specs {
+		added, err := e.accept(now, ts, ev.Source)
+		reply.Errs[i] = err
+		if added {
+			reply.Count++
+		}
+	}
+	if ev.Ref != 0 {
+		e.out.Replies = append(e.out.Replies, reply)
+	}
+}
+
+// accept adds one spec unless it is known; it reports whether it did.
+func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, err error) {
+	if err := checkSpec(ts); err != nil {
+		return false, err
+	}
+	known, same := e.recognise(ts)
+	switch {
+	case !known:
+	case same:
+		e.counts.Duplicates++
+		return false, nil
+	case source == SourceFile:
+		renamed, taken := e.freeID(ts)
+		if taken {
+			e.counts.Duplicates++
+			return false, nil
+		}
+		e.out.Renames = append(e.out.Renames, Rename{From: ts.ID, To: renamed})
+		ts.ID = renamed
+	default:
+		return false, fmt.Errorf("task %q: %w", ts.ID, ErrDuplicateID)
+	}
+	e.add(now, ts, ts.Parent)
+	return true, nil
+}
+
+func checkSpec(ts spec.TaskSpec) error {
+	if ts.ID == "" {
+		return fmt.Errorf("%w: id is empty", ErrInvalidSpec)
+	}
+	if math.IsNaN(ts.Priority) {
+		return fmt.Errorf("task %q: %w: priority is NaN", ts.ID, ErrInvalidSpec)
+	}
+	return nil
+}
+
+// recognise reports whether the id is known and whether its content is the same.
+func (e *Engine) recognise(ts spec.TaskSpec) (known, same bool) {
+	if t, live := e.tasks[ts.ID]; live {
+		return true, t.Spec.SameContent(ts)
+	}
+	if d, finished := e.done[ts.ID]; finished {
+		return true, d.hash == ts.ContentHash()
+	}
+	return false, false
+}
+
+// freeID returns the first of id~2, id~3, ... that no task has, or reports that one of them is this very spec already:
+// a file loaded again after a crash is not doubled.
+func (e *Engine) freeID(ts spec.TaskSpec) (id spec.TaskID, taken bool) {
+	base := ts.ID
+	for n := 2; ; n++ {
+		ts.ID = spec.TaskID(fmt.Sprintf("%s~%d", base, n))
+		known, same := e.recognise(ts)
+		if same {
+			return ts.ID, true
+		}
+		if !known {
+			return ts.ID, false
+		}
+	}
+}
+
+// add creates the task of a spec that is new, below parent in the tree.
+func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID) {
+	t := newTask(ts, parent, e.meta.NextSeq, now)
+	e.meta.NextSeq++
+	e.tasks[ts.ID] = t
+	t.policy = e.policyOf(ts.Kind)
+	e.touch(t)
+	e.maybeRun()
+	switch {
+	case e.hang(t):
+		t.Cancelled = true
+		e.decide(now, t, verdict{failure: cancelledFailure("a task above it was cancelled")})
+		e.retire(now, t) // without the hook: it might return another child, born cancelled too, and so for ever
+	case t.policy.class == nil:
+		e.conclude(now, t, verdict{failure: unknownKind(ts.Kind)})
+	default:
+		t.State = spec.StateQueued
+		e.enter(now, t)
+	}
+}
+
+// hang gives a new task its place in the tree and reports whether its parent was cancelled: then it is born cancelled.
+// A parent named before it came gets its children now; one that would make a circle is dropped.
+func (e *Engine) hang(t *task) (cancelled bool) {
+	t.kids = e.orphans[t.Spec.ID]
+	delete(e.orphans, t.Spec.ID)
+	if t.Parent == t.Spec.ID || len(t.kids) > 0 && e.descends(t.Parent, t.Spec.ID) {
+		t.Parent = ""
+	}
+	return e.adopt(t.Parent, t.Spec.ID)
+}
+
+// descends reports whether id is the ancestor, or below it.
+func (e *Engine) descends(id, ancestor spec.TaskID) bool {
+	for id != "" && id != ancestor {
+		if t, live := e.tasks[id]; live {
+			id = t.Parent
+		} else if d, finished := e.done[id]; finished {
+			id = d.parent
+		} else {
+			return false
+		}
+	}
+	return id != ""
+}
+
+// adopt hangs a task below its parent and reports whether the parent was cancelled.
+func (e *Engine) adopt(parent, id spec.TaskID) (cancelled bool) {
+	if t, live := e.tasks[parent]; live {
+		t.kids = append(t.kids, id)
+		return t.Cancelled
+	}
+	if d, finished := e.done[parent]; finished {
+		d.kids = append(d.kids, id)
+		return d.cancelled
+	}
+	if parent != "" {
+		e.orphans[parent] = append(e.orphans[parent], id)
+	}
+	return false
+}
+
+func unknownKind(kind string) *spec.FailureRecord {
+	return &spec.FailureRecord{
+		Kind: spec.LaunchFailed, Phase: spec.PhaseLaunch,
+		Message: fmt.Sprintf("no kind %q: list it under kinds, or a kind named default", kind),
+		Details: map[string]any{"cause": spec.CauseUnknownKind},
+	}
+}
+
+func cancelledFailure(message string) *spec.FailureRecord {
+	return &spec.FailureRecord{
+		Kind: spec.Interrupted, Phase: spec.PhaseRunner, Message: message,
+		Details: map[string]any{"cause": spec.CauseCancelled},
+	}
+}
+
+// loaded ends the loading of the first specs.
+func (e *Engine) loaded(ev Loaded) {
+	if !e.meta.Loaded || e.meta.ImportHash != ev.Hash {
+		e.meta.Loaded, e.meta.ImportHash = true, ev.Hash
+		e.metaDirty = true
+	}
+}

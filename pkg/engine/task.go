@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"autoresearch/pkg/spec"
+)
+
+// task is the engine's record of a live task, with its places in the engine's indices. Only its own methods and
+// Engine.enter change its state.
+type task struct {
+	spec.Task
+	policy *policy
+	kids   []spec.TaskID // tree children known so far, by their Parent
+
+	queuePos int32 // in the class's ready queue; -1 when not there
+	timerPos int32 // in the engine's timers; -1 when not armed
+	heldPos  int32 // in the holder's list; -1 when no worker holds it
+
+	dirty        bool // in Engine.dirty
+	parts        spec.ChangeParts
+	repeated     bool            // the doorbell rang more than once for the attempt: a message may be left over
+	rangAt       spec.EngineTime // when the doorbell last rang for the attempt
+	finishedSeen spec.EngineTime // when a result was first listed as finished, or last asked for; 0: never
+}
+
+// policy is a kind's policy with its class resolved; one per kind.
+type policy struct {
+	spec.KindPolicy
+	class *class // nil for a kind that nobody can run
+}
+
+// done is what stays of a finished task: enough to recognise its content and its result, and to walk the tree.
+type done struct {
+	parent    spec.TaskID
+	kids      []spec.TaskID
+	hash      uint64
+	claim     spec.ClaimID // that decided; 0 when the engine made the outcome
+	cancelled bool         // its children are born cancelled
+}
+
+// newTask returns a task in no state yet: Engine.enter puts it into its first.
+func newTask(ts spec.TaskSpec, parent spec.TaskID, seq uint64, now Now) *task {
+	return &task{
+		Task: spec.Task{
+			Spec: ts, Priority: ts.Priority, Parent: parent, Seq: seq,
+			Submitted: now.Wall,
+		},
+		queuePos: -1, timerPos: -1, heldPos: -1,
+		parts: spec.PartSpec,
+	}
+}
+
+// ref names the attempt that was leased last.
+func (t *task) ref() spec.AttemptRef {
+	return spec.AttemptRef{Task: t.Spec.ID, Attempt: t.Lease.Attempt, Claim: t.Lease.Claim}
+}
+
+// holds reports whether ref is the attempt that has the lease, by the same claim.
+func (t *task) holds(ref spec.AttemptRef) bool {
+	return t.State == spec.StateRunning && ref.Task == t.Spec.ID && t.Lease.Attempt == ref.Attempt &&
+		t.Lease.Claim == ref.Claim
+}
+
+// open reports whether attempt may still be running somewhere: it was dispatched and no report of it was counted.
+func (t *task) open(attempt uint32) bool { return attempt > t.Closed && attempt <= t.Attempt }
+
+// claimable reports whether ref may take the lease: nobody has claimed a later attempt. That is the doorbell's first
+// claim, or the return of a holder thought lost.
+func (t *task) claimable(ref spec.AttemptRef) bool {
+	return ref.Claim != 0 && t.open(ref.Attempt) && (t.State == spec.StateDispatched || t.State == spec.StateQueued)
+}
+
+// lastHeld reports whether ref had the lease last, by the same claim or with a start that was never heard of.
+func (t *task) lastHeld(ref spec.AttemptRef) bool {
+	return t.claimable(ref) && t.Lease.Attempt == ref.Attempt && (t.Lease.Claim == 0 || t.Lease.Claim == ref.Claim)
+}
+
+// dispatch makes the next attempt.
+func (t *task) dispatch(now Now, ttl spec.EngineTime) {
+	t.Attempt++
+	t.State = spec.StateDispatched
+	t.Lease = &spec.Lease{Attempt: t.Attempt, Class: t.policy.class.name, Until: now.Engine + ttl}
+	t.Interrupted = false
+	t.NotBefore = 0
+	t.repeated, t.finishedSeen = false, 0
+	t.rangAt = now.Engine
+}
+
+// claim gives the lease to a worker process. The attempt takes a slot of the class it was dispatched to, whatever the
+// kind's class is by now.
+func (t *task) claim(ref spec.AttemptRef, worker spec.WorkerID, boot uint64, now Now, ttl spec.EngineTime) {
+	t.State = spec.StateRunning
+	t.Lease = &spec.Lease{
+		Attempt: ref.Attempt, Claim: ref.Claim, Worker: worker, Boot: boot, Class: t.Lease.Class, Until: now.Engine + ttl,
+	}
+	t.Started = now.Wall
+	t.NotBefore = 0
+}
+
+// requeue puts the task back; notBefore delays it.
+func (t *task) requeue(notBefore spec.EngineTime) {
+	t.State = spec.StateQueued
+	t.NotBefore = notBefore
+}
+
+// report gives the task its outcome.
+func (t *task) report(o *spec.Outcome) {
+	t.State = spec.StateReported
+	t.Outcome = o
+	t.Lease = nil
+	t.Closed = t.Attempt
+	t.Interrupted = false
+	t.parts |= spec.PartOutcome
+}
+
+// finish ends the task for good.
+func (t *task) finish(now Now) {
+	t.State = spec.StateCompleted
+	if t.Outcome.Failure != nil {
+		t.State = spec.StateFailed
+	}
+	t.Ended = now.Wall
+}
+
+// backoff is the delay before the next attempt: exponential in the number of failures, drawn between half and all of
+// it from a source that only the seed, the task and the attempt decide.
+func (t *task) backoff(c *Config) spec.EngineTime {
+	exponent := float64(max(0, int(t.Failures)-1))
+	full := math.Min(float64(c.BackoffMax), float64(c.BackoffBase)*math.Pow(2, exponent))
+	draw := rand.New(rand.NewPCG(c.Seed, t.Seq<<20^uint64(t.Attempt))).Float64()
+	return spec.EngineTime(full/2 + draw*full/2)
+}
+
+// queued is one entry of a class's ready queue: the key is copied beside the pointer, so that comparisons touch no task.
+type queued struct {
+	priority float64 // the lower number runs first
+	seq      uint64  // first in, first out among equals
+	task     *task
+}
+
+func before(a, b *queued) bool {
+	if a.priority != b.priority {
+		return a.priority < b.priority
+	}
+	return a.seq < b.seq
+}
+
+// timer is one entry of the engine's deadlines.
+type timer struct {
+	at   spec.EngineTime
+	seq  uint64 // ties go to the older task
+	task *task
+}
+
+func earlier(a, b *timer) bool {
+	if a.at != b.at {
+		return a.at < b.at
+	}
+	return a.seq < b.seq
+}

@@ -1,0 +1,89 @@
+package spec
+
+import "fmt"
+
+// Change is one task's new state. The halves that did not change since the task's last record are left out.
+type Change struct {
+	Task  *Task
+	Parts ChangeParts
+}
+
+// ChangeParts says which parts of the task a Change carries; the id and the state half are always there.
+type ChangeParts uint8
+
+// The parts of a task in a change. The numbers are stored: never renumber them.
+const (
+	// PartSpec: Spec, Parent, Seq, Submitted.
+	PartSpec ChangeParts = 1 << iota
+	// PartOutcome: Outcome.
+	PartOutcome
+	// PartChildren: Children.
+	PartChildren
+	// PartAll is a whole task, as mirror values hold it.
+	PartAll = PartSpec | PartOutcome | PartChildren
+)
+
+// Apply folds the change over base and returns the task after it; base is nil for a task not seen before and is not
+// modified. A change without PartSpec over a nil base is an error: the journal has lost its beginning.
+func (c Change) Apply(base *Task) (*Task, error) {
+	task := *c.Task
+	if base == nil {
+		if c.Parts&PartSpec == 0 {
+			return nil, &FoldError{Task: c.Task.Spec.ID, Reason: "its first change carries no spec"}
+		}
+		return &task, nil
+	}
+	if c.Parts&PartSpec == 0 {
+		task.Spec, task.Parent, task.Seq, task.Submitted = base.Spec, base.Parent, base.Seq, base.Submitted
+	}
+	if c.Parts&PartOutcome == 0 {
+		task.Outcome = base.Outcome
+	}
+	if c.Parts&PartChildren == 0 {
+		task.Children = base.Children
+	}
+	return &task, nil
+}
+
+// FoldError says why a journal cannot be folded.
+type FoldError struct {
+	Seq    uint64 // the record's position in the journal; 0 when unknown
+	Task   TaskID
+	Reason string
+}
+
+// Error returns the position, the task and the reason.
+func (e *FoldError) Error() string {
+	switch {
+	case e.Task != "" && e.Seq != 0:
+		return fmt.Sprintf("journal record %d, task %q: %s", e.Seq, e.Task, e.Reason)
+	case e.Seq != 0:
+		return fmt.Sprintf("journal record %d: %s", e.Seq, e.Reason)
+	case e.Task != "":
+		return fmt.Sprintf("journal, task %q: %s", e.Task, e.Reason)
+	}
+	return "journal: " + e.Reason
+}
+
+// Meta is the run-level state that the journal keeps.
+type Meta struct {
+	Status     Status
+	StopReason string
+	// Paused stops dispatching for the run; PausedClasses for single classes.
+	Paused        bool
+	PausedClasses []string
+	// Budget and ClassBudgets are the caps in force; 0 and absent mean: what the workflow says.
+	Budget       int
+	ClassBudgets map[string]int
+	// Loaded says that the first specs (Load, or the take-over of a workdir) are all in the journal; ImportHash is the
+	// hash of the file they came from, "" when they came from Load.
+	Loaded     bool
+	ImportHash string
+	// NextSeq and NextOrder are the next arrival and outcome numbers.
+	NextSeq   uint64
+	NextOrder uint64
+	// ResultsID identifies the results stream that Watermark belongs to (its creation time in Unix nanoseconds).
+	ResultsID uint64
+	// Unknown holds fields written by a newer version, kept on a rewrite.
+	Unknown map[string][]byte
+}

@@ -1,0 +1,29 @@
+package spec
+
+import "time"
+
+// AttemptRef names one claimed attempt of one task.
+type AttemptRef struct {
+	Run     RunName
+	Task    TaskID
+	Attempt uint32
+	Claim   ClaimID // 0 where no claim is known
+}
+
+// ClassSlots is what a worker announces for one class.
+type ClassSlots struct {
+	Class string
+	// Total is the number of slots; Free is how many could start an attempt now. A worker that cannot pull announces
+	// no free slot.
+	Total int
+	Free  int
+}
+
+// Holding is an attempt that a worker runs.
+type Holding struct {
+	AttemptRef
+	Started time.Time
+	// Progress is the newest progress line, Metrics the newest values; both may be empty.
+	Progress string
+	Metrics  map[string]float64
+}

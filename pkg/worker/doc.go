@@ -1,0 +1,29 @@
+// Package worker executes attempts: it offers slots, pulls dispatched tasks, runs them as processes or in Go, and sees to
+// it that their results reach the leader. It decides nothing about tasks: what to run, for how long and what follows is
+// the leader's.
+//
+// # An attempt's way
+//
+//	pull.go      a class with free slots asks for dispatches; each one gets a claim and a slot
+//	runner.go    a Runner registered for the kind executes it, else the recipe's command
+//	command.go   ... which contract.go and checkpoint.go prepare, exec.go supervises, output.go reads, failure.go judges
+//	commit.go    the outcome goes to the spool (spool.go), in groups, one sync for all that wait
+//	publish.go   and from there to the run's results stream, until control.go hears the leader's receipt
+//	heartbeat.go tells the leaders what ledger.go holds
+//
+// What a worker holds is listed in every full heartbeat from the moment it is claimed to its receipt: first as running,
+// then, once its result was published or tried to, as finished.
+//
+// # Goroutines
+//
+// Run owns all of them and has waited for each when it returns: one pull loop a class; the heartbeat loop, which alone
+// sends uplinks; the commit loop, which alone writes the spool; one sender a run that has something to send; one goroutine
+// an attempt, and one more, tied to an OS thread, for its process; the HTTP server; the watch for Options.Kill. The
+// link calls onAnswer and onReconnect from goroutines of its own. Timers of attempts run short functions. Only a Runner
+// that ignores its context outlives Run.
+//
+// # Locks
+//
+// The ledger's lock comes before the locks of attempts and their news; nothing blocks under it. The locks of commits,
+// outboxes and spool are taken alone; only the spool's is held across disk I/O.
+package worker

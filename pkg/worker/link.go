@@ -1,0 +1,85 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+// link is all that the worker needs of NATS. Its methods may be called concurrently.
+type link interface {
+	// pull waits for at most expiry and returns up to n dispatches of a class as soon as there is one; none is no error.
+	// What it returns is the caller's, also beside an error.
+	pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error)
+	// publish returns nil once the message is stored.
+	publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error
+	// uplink sends without waiting; the message may be lost.
+	uplink(u *bus.Uplink) error
+	// listen calls fn for each answer, one at a time, until stop is called.
+	listen(fn func(bus.Answer)) (stop func(), err error)
+	// onReconnect calls fn after each reconnect until stop is called; fn must return soon.
+	onReconnect(fn func()) (stop func())
+	connected() bool
+	// maxPayload is the largest message in bytes.
+	maxPayload() int
+	close() error
+}
+
+// busLink is a link over NATS.
+type busLink struct {
+	conn    *bus.Conn
+	own     bool // the connection is ours to close
+	worker  spec.WorkerID
+	pullers map[string]*bus.Puller
+}
+
+// dial connects, unless the options bring a connection.
+func dial(ctx context.Context, o *Options, worker spec.WorkerID) (link, error) {
+	l := &busLink{conn: o.Conn, worker: worker, pullers: map[string]*bus.Puller{}}
+	if l.conn == nil {
+		options := o.Bus
+		if options.Name == "" {
+			options.Name = "autoresearch worker " + string(worker)
+		}
+		if options.Logger == nil {
+			options.Logger = o.Logger
+		}
+		conn, err := bus.Connect(ctx, options)
+		if err != nil {
+			return nil, fmt.Errorf("worker %s: %w", worker, err)
+		}
+		l.conn, l.own = conn, true
+	}
+	for class := range o.Slots {
+		l.pullers[class] = bus.NewPuller(l.conn, class, nil)
+	}
+	return l, nil
+}
+
+func (l *busLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
+	return l.pullers[class].Pull(ctx, n, expiry)
+}
+
+func (l *busLink) publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error {
+	return l.conn.PublishResult(ctx, run, l.worker, m)
+}
+
+func (l *busLink) uplink(u *bus.Uplink) error { return l.conn.SendUplink(u) }
+
+func (l *busLink) listen(fn func(bus.Answer)) (stop func(), err error) {
+	return l.conn.ListenControl(l.worker, fn)
+}
+
+func (l *busLink) onReconnect(fn func()) (stop func()) { return l.conn.OnReconnect(fn) }
+func (l *busLink) connected() bool                     { return l.conn.Connected() }
+func (l *busLink) maxPayload() int                     { return l.conn.MaxPayload() }
+
+func (l *busLink) close() error {
+	if !l.own {
+		return nil
+	}
+	return l.conn.Close()
+}

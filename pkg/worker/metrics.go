@@ -1,0 +1,141 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"autoresearch/pkg/spec"
+)
+
+// metrics are the worker's numbers. No label holds a name of a user's: classes come from the worker's own options.
+type metrics struct {
+	attempts *prometheus.CounterVec   // class, outcome
+	duration *prometheus.HistogramVec // class
+
+	pullFailures      *prometheus.CounterVec // class
+	duplicates        prometheus.Counter
+	abandoned         prometheus.Counter
+	heartbeats        prometheus.Counter
+	heartbeatFailures prometheus.Counter
+	publishFailures   prometheus.Counter
+	spoolFailures     prometheus.Counter
+
+	state *stateCollector
+}
+
+// The values of the label outcome.
+const (
+	outcomeSucceeded  = "succeeded"
+	outcomeFailed     = "failed"
+	outcomeCancelled  = "cancelled"
+	outcomePreempted  = "preempted"
+	outcomeSuperseded = "superseded"
+)
+
+func newMetrics(w *worker) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + name, Help: help})
+	}
+	return &metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: metricPrefix + "attempts_total", Help: "Attempts that ended, by outcome.",
+		}, []string{"class", "outcome"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: metricPrefix + "attempt_duration_seconds", Help: "Wall time of attempts.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 14), // 1 ms to 19 h
+		}, []string{"class"}),
+		pullFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: metricPrefix + "pull_failures_total", Help: "Requests for tasks that failed.",
+		}, []string{"class"}),
+		duplicates:        counter("duplicates_total", "Dispatches ignored because their attempt was held already."),
+		abandoned:         counter("abandoned_total", "Attempts that did not end when stopped and keep their slot."),
+		heartbeats:        counter("heartbeats_total", "Heartbeats sent."),
+		heartbeatFailures: counter("heartbeat_failures_total", "Heartbeats and start notices that could not be sent."),
+		publishFailures:   counter("publish_failures_total", "Publishes of results that failed and are tried again."),
+		spoolFailures:     counter("spool_failures_total", "Writes to the spool that failed; the results stay in memory."),
+		state:             &stateCollector{worker: w},
+	}
+}
+
+const metricPrefix = "autoresearch_worker_"
+
+// ended counts an attempt that has an outcome.
+func (m *metrics) ended(class string, o outcome, took time.Duration) {
+	name := outcomeSucceeded
+	switch {
+	case o.discarded:
+		name = outcomeSuperseded
+	case o.preempted:
+		name = outcomePreempted
+	case o.result.Failure.Cause() == spec.CauseCancelled:
+		name = outcomeCancelled
+	case o.result.Failure != nil:
+		name = outcomeFailed
+	}
+	m.attempts.WithLabelValues(class, name).Inc()
+	m.duration.WithLabelValues(class).Observe(took.Seconds())
+}
+
+// register adds all metrics and returns how to take them out again.
+func (m *metrics) register(registerer prometheus.Registerer) (unregister func(), err error) {
+	all := []prometheus.Collector{
+		m.attempts, m.duration, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
+		m.publishFailures, m.spoolFailures, m.state,
+	}
+	var added []prometheus.Collector
+	unregister = func() {
+		for _, collector := range added {
+			registerer.Unregister(collector)
+		}
+	}
+	for _, collector := range all {
+		if err := registerer.Register(collector); err != nil {
+			unregister()
+			if taken := (prometheus.AlreadyRegisteredError{}); errors.As(err, &taken) {
+				err = fmt.Errorf("%w: give each worker of a process a registry of its own", err)
+			}
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+		added = append(added, collector)
+	}
+	return unregister, nil
+}
+
+var (
+	slotsDesc = prometheus.NewDesc(metricPrefix+"slots",
+		"Slots by class and state: free, busy, or deaf (free, but the class cannot pull).", []string{"class", "state"}, nil)
+	spoolBytesDesc = prometheus.NewDesc(metricPrefix+"spool_bytes", "Size of the spool file.", nil, nil)
+	spoolDesc      = prometheus.NewDesc(metricPrefix+"spool_entries", "Results in the spool file.", nil, nil)
+	unreceiptDesc  = prometheus.NewDesc(metricPrefix+"unreceipted_results", "Results without a receipt, in memory and on disk.",
+		nil, nil)
+)
+
+// stateCollector reads what the worker holds when it is asked.
+type stateCollector struct{ worker *worker }
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{slotsDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
+	}
+	for _, s := range c.worker.ledger.slots() {
+		idle := map[bool]int{s.deaf: s.size - s.busy}
+		gauge(slotsDesc, s.busy, s.class, "busy")
+		gauge(slotsDesc, idle[false], s.class, "free")
+		gauge(slotsDesc, idle[true], s.class, "deaf")
+	}
+	size, entries := c.worker.spool.volume()
+	gauge(spoolBytesDesc, int(size))
+	gauge(spoolDesc, entries)
+	gauge(unreceiptDesc, c.worker.ledger.unreceiptedCount())
+}

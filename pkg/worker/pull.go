@@ -1,0 +1,95 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"autoresearch/pkg/bus"
+)
+
+const (
+	// pullExpiry is how long one request for dispatches lasts, pullProbe how long the first one after a failure: it
+	// only has to show that the class can be heard again.
+	pullExpiry = 5 * time.Second
+	pullProbe  = 400 * time.Millisecond
+	// pullGrace is how much longer than its expiry a pull may take before it counts as stalled and is made anew.
+	pullGrace = 3 * time.Second
+)
+
+var errPullStalled = errors.New("the pull stalled")
+
+// pullLoop keeps one class's free slots busy until ctx is done: wait for free slots, ask for as many dispatches, start each
+// as it arrives. There is never more asked for than there are slots, so nothing waits in this process.
+func (w *worker) pullLoop(ctx context.Context, p *pool) {
+	failures, probe := 0, false
+	for ctx.Err() == nil {
+		free := w.ledger.free(p)
+		w.ledger.setWanting(p, free > 0, time.Now())
+		if free == 0 {
+			select {
+			case <-ctx.Done():
+			case <-p.freed:
+			}
+			continue
+		}
+		expiry := pullExpiry
+		if probe {
+			expiry = pullProbe
+		}
+		err := w.pull(ctx, p, free, expiry)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			failures++
+			probe = true
+			w.pullFailed(p, failures, err)
+			w.pause(ctx, backoff(failures))
+		default:
+			failures, probe = 0, false
+			w.pullWorked(p)
+		}
+	}
+}
+
+// pull makes one request. The context is the watchdog: a request that outlives its expiry is given up.
+func (w *worker) pull(ctx context.Context, p *pool, batch int, expiry time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, expiry+pullGrace, errPullStalled)
+	defer cancel()
+	dispatches, err := w.link.pull(ctx, p.class, batch, expiry)
+	for _, d := range dispatches { // with an error too: they are ours
+		w.start(p, d)
+	}
+	return err
+}
+
+func (w *worker) pullWorked(p *pool) {
+	if w.ledger.setDeaf(p, false, time.Now()) {
+		w.log.Info("the class hears its tasks", "class", p.class, "slots", p.size)
+		notify(w.beat)
+	}
+}
+
+func (w *worker) pullFailed(p *pool, failures int, err error) {
+	w.metrics.pullFailures.WithLabelValues(p.class).Inc()
+	if w.ledger.setDeaf(p, true, time.Now()) {
+		notify(w.beat)
+	}
+	if failures == 1 {
+		w.log.Warn("cannot pull tasks: the class offers no slot until it can", "class", p.class, "error", err)
+	}
+}
+
+// start claims a dispatch and runs it. A duplicate of what this worker runs, or has the result of, is ignored.
+func (w *worker) start(p *pool, d *bus.Dispatch) {
+	a := newAttempt(d, p, time.Now())
+	if !w.ledger.hold(a) {
+		w.metrics.duplicates.Inc()
+		return
+	}
+	notify(w.notice)
+	w.attempts.Go(func() { w.execute(a) })
+	if w.leaving.Load() {
+		w.stop(a, errPreempted) // it came while the worker was leaving
+	}
+}

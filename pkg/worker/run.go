@@ -1,0 +1,421 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+// Defaults of Options.
+const (
+	HeartbeatDefault = 2 * time.Second
+	GraceDefault     = 10 * time.Second
+)
+
+// publishOnExit bounds how long a leaving worker tries to publish its last results; what is left stays in the spool.
+const publishOnExit = 5 * time.Second
+
+// returnOnExit bounds how long a leaving worker waits for runners that ignore that they were given up.
+const returnOnExit = pipeDrainMax + time.Second
+
+// Options say what a worker offers and where it stands. Dir and Slots are required.
+type Options struct {
+	// Conn is a connection to use, which stays open; without one Bus says how to connect.
+	Conn *bus.Conn
+	Bus  bus.Options
+
+	// Dir holds the worker's identity, its spool and its attempts' files. One process at a time may use it.
+	Dir string
+	// AttemptDir names the directory of an attempt, absolute; below Dir when nil. It must be pure and give different
+	// attempts different directories.
+	AttemptDir func(run spec.RunName, task spec.TaskID, attempt uint32) string
+	// Slots is the number of slots of each class.
+	Slots map[string]int
+	// Runners execute kinds in this process and take precedence over recipes.
+	Runners map[string]spec.Runner
+	// PassEnv says which of this process's environment variables commands get; all when nil, but never those that begin
+	// with AUTORESEARCH_.
+	PassEnv func(name string) bool
+	// OutputMax bounds each of standard output and error on disk, in bytes; 64 MiB when 0.
+	OutputMax int64
+
+	// Heartbeat is the interval between heartbeats; HeartbeatDefault when 0.
+	Heartbeat time.Duration
+	// Grace is the time between SIGTERM and SIGKILL where the recipe names none; GraceDefault when 0.
+	Grace time.Duration
+	// DrainTimeout is how long attempts may go on once Run's context is done. 0: they are stopped at once.
+	DrainTimeout time.Duration
+	// Kill, when closed, ends everything at once: SIGKILL to all processes, nothing more is reported.
+	Kill <-chan struct{}
+
+	// HTTPAddr is where /healthz, /readyz and /metrics are served; nowhere when empty.
+	HTTPAddr string
+	// Registerer takes the worker's metrics while Run runs; a registry of its own when nil. /metrics shows all that the
+	// registry has if it is a prometheus.Gatherer.
+	Registerer prometheus.Registerer
+	// Logger hears what happens; slog.Default() when nil.
+	Logger *slog.Logger
+}
+
+// ErrKilled is what Run returns when Options.Kill ended it.
+var ErrKilled = errors.New("the worker was killed")
+
+// withDefaults fills what was left out and refuses what cannot work.
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("worker options: no directory")
+	}
+	slots := 0
+	for class, size := range o.Slots {
+		if class == "" || size < 0 {
+			return o, fmt.Errorf("worker options: class %q with %d slots", class, size)
+		}
+		slots += size
+	}
+	if slots == 0 {
+		return o, errors.New("worker options: no slots")
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return o, fmt.Errorf("worker directory: %w", err)
+	}
+	o.Dir = dir
+	if o.AttemptDir == nil {
+		o.AttemptDir = attemptDirDefault(dir)
+	}
+	setDefault(&o.Heartbeat, HeartbeatDefault)
+	setDefault(&o.Grace, GraceDefault)
+	setDefault(&o.OutputMax, outputMaxDefault)
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
+
+func setDefault[T comparable](value *T, byDefault T) {
+	var zero T
+	if *value == zero {
+		*value = byDefault
+	}
+}
+
+// worker is one run of a worker process.
+type worker struct {
+	o       Options
+	log     *slog.Logger
+	host    string
+	who     identity
+	link    link
+	spool   *spool
+	oom     oomCounter
+	metrics *metrics
+	health  *health
+
+	ledger   *ledger
+	commits  commits
+	outboxes outboxes
+
+	beat        chan struct{} // a token asks for a heartbeat at once
+	notice      chan struct{} // a token asks for a start notice
+	reconnected broadcast
+	leaving     atomic.Bool
+	killed      chan struct{}   // closed when everything must end at once
+	sendCtx     context.Context // of senders
+	attempts    sync.WaitGroup
+}
+
+// Run is a whole worker: it takes the directory, connects, works until ctx is done, and then drains. What is published
+// or on disk when it returns is not lost: the next start on the same directory sends it again.
+//
+// It returns nil after a drain, ErrKilled after Options.Kill, ErrDirInUse when another worker has the directory, and
+// otherwise why it could not start.
+func Run(ctx context.Context, o Options) error { return run(ctx, o, dial) }
+
+// run is Run over any link.
+func run(ctx context.Context, o Options, dial func(context.Context, *Options, spec.WorkerID) (link, error)) (err error) {
+	o, err = o.withDefaults()
+	if err != nil {
+		return err
+	}
+	w, closeFiles, err := open(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeFiles()) }()
+	unregister, err := w.metrics.register(o.Registerer)
+	if err != nil {
+		return err
+	}
+	defer unregister()
+	stopServing, err := w.serve()
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+	if w.link, err = dial(ctx, &w.o, w.who.ID); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, w.link.close()) }()
+	return w.run(ctx)
+}
+
+// open takes the directory and reads what it holds. Nothing runs yet.
+func open(o Options) (w *worker, closeFiles func() error, err error) {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("make worker directory: %w", err)
+	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		o.Logger.Warn("this machine has no name", "error", err)
+	}
+	who, damaged, err := nextIdentity(o.Dir, host)
+	if damaged != nil {
+		o.Logger.Error("the worker's identity was unreadable and is put aside: this is a new worker now", "error", damaged)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	spool, err := openSpoolOf(o)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	w = newWorker(o, who, host, spool)
+	return w, func() error { return errors.Join(w.spool.close(), lock.Close()) }, nil
+}
+
+// openSpoolOf opens the spool and says what was wrong with it.
+func openSpoolOf(o Options) (*spool, error) {
+	path := filepath.Join(o.Dir, spoolFileName)
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove an unfinished spool: %w", err)
+	}
+	spool, damage, err := openSpool(path, createSpoolFile)
+	switch {
+	case err != nil:
+		return nil, err
+	case damage.inside > 0:
+		o.Logger.Error("the spool is damaged: results in it are lost and their tasks will run again", "path", path,
+			"bytes", damage.inside)
+	case damage.torn > 0:
+		o.Logger.Info("the spool ends in the middle of a write, as a crash leaves it", "path", path, "bytes", damage.torn)
+	}
+	return spool, nil
+}
+
+func newWorker(o Options, who identity, host string, spool *spool) *worker {
+	w := &worker{
+		o: o, who: who, host: host, spool: spool, oom: findOOMCounter(),
+		log:      o.Logger.With("worker", who.ID),
+		ledger:   newLedger(o.Slots, time.Now()),
+		commits:  commits{wake: make(chan struct{}, 1)},
+		outboxes: outboxes{byRun: map[spec.RunName]*outbox{}, empty: make(chan struct{}, 1)},
+		beat:     make(chan struct{}, 1),
+		notice:   make(chan struct{}, 1),
+		killed:   make(chan struct{}),
+	}
+	w.metrics = newMetrics(w)
+	w.health = &health{began: time.Now()}
+	return w
+}
+
+// run works until ctx is done or the worker is killed. Its parts stop in the reverse order of their start.
+func (w *worker) run(ctx context.Context) error {
+	w.log.Info("worker starts", "boot", w.who.Boot, "host", w.host, "slots", w.o.Slots, "dir", w.o.Dir)
+	sendCtx, stopSending := context.WithCancel(context.Background())
+	w.sendCtx = sendCtx
+	defer w.outboxes.senders.Wait()
+	defer stopSending()
+
+	stopCommits := w.startCommits()
+	defer stopCommits()
+	stopListening, err := w.listen()
+	if err != nil {
+		return err
+	}
+	defer stopListening()
+	stopBeating := w.startHeartbeats()
+	defer stopBeating()
+
+	pullCtx, stopPulling := context.WithCancel(ctx)
+	defer stopPulling()
+	stopWatching := w.watchKill(stopPulling)
+	defer stopWatching()
+	w.pullUntil(pullCtx)
+	return w.drain()
+}
+
+// startCommits starts the commit loop, with what an earlier process left.
+func (w *worker) startCommits() (stop func()) {
+	earlier := w.recover()
+	w.ledger.recovered(earlier)
+	w.enqueue(earlier)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.commitLoop()
+	}()
+	return func() {
+		w.commits.close()
+		<-done
+	}
+}
+
+// startHeartbeats starts the heartbeat loop; the last heartbeat is sent when it stops.
+func (w *worker) startHeartbeats() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.heartbeatLoop(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+		w.heartbeat()
+	}
+}
+
+// listen begins to hear leaders and reconnects.
+func (w *worker) listen() (stop func(), err error) {
+	stopAnswers, err := w.link.listen(w.onAnswer)
+	if err != nil {
+		return nil, fmt.Errorf("listen for leaders: %w", err)
+	}
+	w.health.connect(w.link.connected)
+	stopReconnects := w.link.onReconnect(w.onReconnect)
+	return func() {
+		stopReconnects()
+		stopAnswers()
+	}, nil
+}
+
+// watchKill makes Options.Kill end everything.
+func (w *worker) watchKill(stopPulling func()) (stop func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-over:
+		case <-w.o.Kill:
+			w.kill()
+			stopPulling()
+		}
+	}()
+	return func() {
+		close(over)
+		<-done
+	}
+}
+
+// kill ends every attempt at once, without a report.
+func (w *worker) kill() {
+	w.log.Warn("killed: ending every attempt at once")
+	w.leaving.Store(true)
+	for _, a := range w.ledger.all() {
+		a.cancel(errKilled)
+	}
+	close(w.killed)
+}
+
+func (w *worker) isKilled() bool {
+	select {
+	case <-w.killed:
+		return true
+	default:
+		return false
+	}
+}
+
+// pullUntil runs the pull loops until ctx is done.
+func (w *worker) pullUntil(ctx context.Context) {
+	var loops sync.WaitGroup
+	for _, p := range w.ledger.pools {
+		if p.size > 0 {
+			loops.Go(func() { w.pullLoop(ctx, p) })
+		}
+	}
+	<-ctx.Done()
+	w.leaving.Store(true)
+	loops.Wait()
+}
+
+// drain lets attempts finish for a while, then stops them, and waits until what they report is published. Every wait ends
+// at once when the worker is killed.
+func (w *worker) drain() error {
+	w.log.Info("worker leaves: it takes nothing more", "drain timeout", w.o.DrainTimeout)
+	w.ledger.leave()
+	notify(w.beat)
+	if !w.await(w.ledger.isIdle, w.ledger.idle, w.o.DrainTimeout) {
+		for _, a := range w.ledger.all() {
+			w.stop(a, errPreempted)
+		}
+	}
+	w.await(w.ledger.isIdle, w.ledger.idle, forever)
+	published := func() bool { return w.ledger.isSettled() && w.outboxes.isEmpty() }
+	if !w.await(published, w.outboxes.empty, publishOnExit) {
+		w.log.Warn("results wait in the spool for the next start", "results", w.ledger.unreceiptedCount())
+	}
+	w.awaitRunners()
+	if w.isKilled() {
+		return ErrKilled
+	}
+	return nil
+}
+
+// forever is longer than any wait: what it bounds is bounded otherwise.
+const forever = time.Duration(1<<63 - 1)
+
+// await waits until done, which is asked again at each token of news, for at most limit. It reports what done said last.
+func (w *worker) await(done func() bool, news <-chan struct{}, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for !done() {
+		select {
+		case <-news:
+		case <-timer.C:
+			return done()
+		case <-w.killed:
+			return done()
+		}
+	}
+	return true
+}
+
+// awaitRunners waits for every attempt's goroutine, except those of runners that ignore that they were stopped.
+func (w *worker) awaitRunners() {
+	limit := time.NewTimer(returnOnExit)
+	defer limit.Stop()
+	for _, p := range w.ledger.pools {
+		for w.ledger.free(p) < p.size {
+			select {
+			case <-p.freed:
+			case <-limit.C:
+				w.log.Error("a runner does not return and is left behind", "class", p.class)
+				return
+			}
+		}
+	}
+	w.attempts.Wait()
+}
