@@ -25,12 +25,11 @@ const ReconnectWaitDefault = 250 * time.Millisecond
 
 // Times of a connection.
 const (
-	connectTimeout   = 5 * time.Second
-	pingInterval     = 10 * time.Second
-	pingsOutMax      = 3
-	drainTimeout     = 5 * time.Second
-	requestTimeout   = 5 * time.Second
-	connectRetryWait = 500 * time.Millisecond
+	connectTimeout = 5 * time.Second
+	pingInterval   = 10 * time.Second
+	pingsOutMax    = 3
+	drainTimeout   = 5 * time.Second
+	requestTimeout = 5 * time.Second
 )
 
 // Options say how to reach NATS. The zero value connects to URLDefault without credentials.
@@ -56,14 +55,21 @@ type Options struct {
 	InboxPrefix string
 	// Retry makes Connect try until its context is done when NATS cannot be reached; other errors still end it.
 	Retry bool
-	// ReconnectWait is the least time between two attempts to reconnect to one server; up to three times as much is
-	// added at random. ReconnectWaitDefault when 0.
+	// ReconnectWait is the least time between two attempts to connect to one server; up to three times as much is added
+	// at random. ReconnectWaitDefault when 0.
 	ReconnectWait time.Duration
 	// Logger hears of disconnects, reconnects and malformed messages; slog.Default() when nil.
 	Logger *slog.Logger
 	// ErrorFunc, unless nil, hears of the connection's asynchronous errors (permissions, slow readers), from the
 	// connection's own goroutine: it must return soon.
 	ErrorFunc func(error)
+}
+
+func (o Options) reconnectWait() time.Duration {
+	if o.ReconnectWait > 0 {
+		return o.ReconnectWait
+	}
+	return ReconnectWaitDefault
 }
 
 // Conn is a connection to NATS. It reconnects for ever, never buffers what is sent while disconnected (a commit must
@@ -115,10 +121,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 }
 
 func (c *Conn) natsOptions(o Options) ([]nats.Option, error) {
-	wait := o.ReconnectWait
-	if wait == 0 {
-		wait = ReconnectWaitDefault
-	}
+	wait := o.reconnectWait()
 	options := []nats.Option{
 		nats.Name(o.Name),
 		nats.Timeout(connectTimeout),
@@ -201,11 +204,8 @@ func (c *Conn) dial(ctx context.Context, o Options, options []nats.Option) error
 			return err
 		}
 		c.log.Warn("NATS is not reachable yet", "url", url, "error", err)
-		wait := connectRetryWait + rand.N(connectRetryWait)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: gave up: %w", err, context.Cause(ctx))
-		case <-time.After(wait):
+		if gaveUp := pause(ctx, o.reconnectWait()+rand.N(3*o.reconnectWait())); gaveUp != nil {
+			return fmt.Errorf("%w: gave up: %w", err, gaveUp)
 		}
 	}
 }

@@ -159,23 +159,19 @@ func checkPort(host string, port int) error {
 	return listener.Close()
 }
 
+// await returns once the server takes connections, or with the reason why it does not.
 func (e *Embedded) await(fatal <-chan string) error {
-	ready := make(chan bool, 1)
-	go func() { ready <- e.server.ReadyForConnections(embeddedStartTimeout) }()
-	select {
-	case reason := <-fatal:
-		e.server.Shutdown()
-		<-ready
-		return fmt.Errorf("embedded NATS: %s", reason)
-	case ok := <-ready:
-		if !ok {
-			return fmt.Errorf("embedded NATS: not ready after %v", embeddedStartTimeout)
+	for end := time.Now().Add(embeddedStartTimeout); time.Now().Before(end); {
+		select {
+		case reason := <-fatal:
+			return fmt.Errorf("embedded NATS: %s", reason)
+		default:
 		}
-		if !e.server.JetStreamEnabled() {
-			return errors.New("embedded NATS: JetStream did not start")
+		if e.server.ReadyForConnections(100*time.Millisecond) && e.server.JetStreamEnabled() {
+			return nil
 		}
-		return nil
 	}
+	return fmt.Errorf("embedded NATS: not ready after %v", embeddedStartTimeout)
 }
 
 func isLoopback(host string) bool {

@@ -119,7 +119,8 @@ func ClassConsumer(class string) string { return spec.EncodeName(class) }
 // printable keeps odd names readable in descriptions.
 func printable[T ~string](name T) string { return fmt.Sprintf("%.100q", string(name)) }
 
-// Ensure creates the stream unless it exists and reports whether it did. A stream that exists with another
+// Ensure creates the stream unless it exists and reports whether it did (of several callers at the same moment, more
+// than one may think so). A stream that exists with another
 // configuration is adapted where that loses nothing; else the error says what differs.
 func (s *Stream) Ensure(ctx context.Context) (created bool, err error) {
 	for range ensureTries {

@@ -44,7 +44,7 @@ var errQuiet = errors.New("no word from the server")
 // more than there are free slots. On an error, wait before the next Pull; ErrMissing says that the class has no queue
 // (yet): the leader makes it.
 func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration) ([]*Dispatch, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, expires+pullSlack, errQuiet)
+	ctx, cancel := p.conn.waitContext(ctx, expires+pullSlack)
 	defer cancel()
 	tasks, again, err := p.pull(ctx, n, expires, true)
 	if again && err == nil {
@@ -72,19 +72,21 @@ func (p *Puller) pull(ctx context.Context, n int, expires time.Duration, once bo
 	if err := nc.PublishRequest(p.subject, sub.Subject, pullRequest(n, 0, expires, heartbeat, once)); err != nil {
 		return nil, false, err
 	}
-	silence := time.NewTimer(3 * heartbeat)
+	quiet := max(3*heartbeat, pullQuietMin)
+	silence := time.NewTimer(quiet)
 	defer silence.Stop()
-	for len(tasks) < n {
+	for received := 0; received < n; {
 		select {
 		case m := <-messages:
-			silence.Reset(3 * heartbeat)
+			silence.Reset(quiet)
 			if status := statusOf(m); status != "" {
 				over, again, err := pullStatus(status, m)
 				if over || err != nil {
-					return tasks, again && len(tasks) == 0, err
+					return tasks, again && received == 0, err
 				}
 				continue
 			}
+			received++
 			task, err := p.accept(m)
 			if err != nil {
 				return tasks, false, err
@@ -100,6 +102,9 @@ func (p *Puller) pull(ctx context.Context, n int, expires time.Duration, once bo
 	}
 	return tasks, false, nil
 }
+
+// pullQuietMin is the shortest silence that counts: a busy machine is late with heartbeats.
+const pullQuietMin = 2 * time.Second
 
 // pullStatusRoom is room for heartbeats and the last word beside the messages.
 const pullStatusRoom = 16

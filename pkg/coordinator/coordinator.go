@@ -79,6 +79,7 @@ type Coordinator struct {
 	ports   ports
 	metrics *metrics
 	state   *snapshot.StateFile // nil without a workdir
+	broken  chan struct{}       // signal: the doorbell could not be rung
 
 	mu      sync.Mutex
 	role    Role
@@ -110,7 +111,7 @@ func New(o Options) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		o: o, id: randomID(), writer: newWriter(), log: o.Logger.With("run", o.Run), role: RoleStandby,
-		trouble: "it has not started",
+		trouble: "it has not started", broken: make(chan struct{}, 1),
 	}
 	c.metrics = newMetrics(c)
 	if o.Registerer != nil {
@@ -136,6 +137,10 @@ func (c *Coordinator) connect() ports {
 		results: bus.NewResults(o.Conn, o.Run, o.Streams),
 		doorbell: bus.NewDoorbell(o.Conn, o.Streams, func(subject string, err error) {
 			c.log.Warn("ring the doorbell; it rings again when overdue", "subject", subject, "err", err)
+			select {
+			case c.broken <- struct{}{}:
+			default:
+			}
 		}),
 		uplinks: bus.NewUplinks(o.Conn),
 		mirror:  kv.NewMirror(o.Conn, o.Run, o.Streams),
@@ -259,7 +264,11 @@ func (c *Coordinator) Status() (Status, error) {
 // Submit adds specs to the run. It returns once they are journaled: one error per spec (nil when it was accepted or is
 // there already), and how many were new.
 func (c *Coordinator) Submit(ctx context.Context, specs []spec.TaskSpec) (errs []error, added int, err error) {
-	r, err := c.ask(ctx, engine.Submit{Specs: specs})
+	filled := make([]spec.TaskSpec, len(specs))
+	for i, ts := range specs {
+		filled[i] = ts.WithDefaults()
+	}
+	r, err := c.ask(ctx, engine.Submit{Specs: filled})
 	return r.Errs, r.Count, err
 }
 

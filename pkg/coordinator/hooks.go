@@ -105,6 +105,9 @@ func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone
 		r.log.Warn("the result hook failed", "task", t.Spec.ID, "err", err)
 		done = engine.HookDone{Task: done.Task, Order: done.Order, Failure: hookFailure(err)}
 	}
+	for i := range done.Children {
+		done.Children[i] = done.Children[i].WithDefaults()
+	}
 	if stopper, ok := r.workflow.(spec.Stopper); ok {
 		done.StopReason = stopper.StopReason()
 	}

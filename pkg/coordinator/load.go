@@ -32,13 +32,26 @@ func (t *term) prepare(ctx context.Context) error {
 	if err := t.takeEdits(); err != nil {
 		return err
 	}
-	t.inbox.force(arrival{event: engine.Begin{}})
+	if !t.continues() {
+		t.begin()
+	}
+	return nil
+}
+
+// begin starts or resumes the run, unless a stop rule of the workflow still holds.
+func (t *term) begin() {
+	t.inbox.force(arrival{event: engine.Begin{}, call: func(*leader) { t.begun = true }})
 	if s, ok := t.c.o.Workflow.(spec.Stopper); ok {
 		if reason := s.StopReason(); reason != "" {
 			t.inbox.force(arrival{event: engine.Stop{Reason: reason}})
 		}
 	}
-	return nil
+}
+
+// continues reports whether the workflow is to be asked for more before the run begins, because nothing is left of it.
+func (t *term) continues() bool {
+	_, ok := t.c.o.Workflow.(spec.Continuer)
+	return ok && t.loaded && t.live == 0
 }
 
 // restoreWorkflow hands a workflow with state of its own every task that is known.
@@ -140,47 +153,78 @@ func (c *Coordinator) snapshotReach() (uint64, error) {
 	return 0, nil
 }
 
-// callWorkflow makes all calls of the workflow, one at a time: Load if the run is new, then the hooks.
+// callWorkflow makes all calls of the workflow, one at a time: Load if the run is new, Continue if nothing is left of an
+// old one, then the hooks.
 func (t *term) callWorkflow(ctx context.Context) {
-	if !t.ledger.meta().Loaded {
-		if err := t.load(ctx); err != nil {
-			t.cancel(err)
-			return
-		}
+	err := t.firstSpecs(ctx)
+	if err != nil && ctx.Err() == nil {
+		t.cancel(fmt.Errorf("run %q: %w", t.leader.run, err))
+		return
 	}
 	t.hooks.run(ctx)
 }
 
-// loadChunk is how many specs one submission of Load holds.
-const loadChunk = 1000
+func (t *term) firstSpecs(ctx context.Context) error {
+	if !t.loaded {
+		return t.load(ctx)
+	}
+	if !t.continues() {
+		return nil
+	}
+	defer t.begin()
+	return t.submitFrom(ctx, "Continue", t.c.o.Workflow.(spec.Continuer).Continue)
+}
 
-// load submits the first specs: the workflow's, or those of a workdir that the original left.
+// load submits the first specs: those of a workdir that the original left, else the workflow's.
 func (t *term) load(ctx context.Context) error {
-	hash, err := t.importHash()
+	state, hash, err := t.foreign()
 	if err != nil {
 		return err
 	}
+	if hash != "" {
+		err = t.submitAll(ctx, state.Resume())
+	} else {
+		err = t.submitFrom(ctx, "Load", t.c.o.Workflow.Load)
+	}
+	if err != nil {
+		return err
+	}
+	return t.inbox.put(ctx, arrival{event: engine.Loaded{Hash: hash}})
+}
+
+// submitFrom submits what a hook returns.
+func (t *term) submitFrom(ctx context.Context, name string, hook func(context.Context) ([]spec.TaskSpec, error)) error {
 	var specs []spec.TaskSpec
-	err = t.hooks.call(ctx, "Load", func(ctx context.Context) (err error) {
-		specs, err = t.c.o.Workflow.Load(ctx)
+	err := t.hooks.call(ctx, name, func(ctx context.Context) (err error) {
+		specs, err = hook(ctx)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("run %q: %w", t.leader.run, err)
+		return err
 	}
+	return t.submitAll(ctx, specs)
+}
+
+// submitChunk is how many specs are submitted at once.
+const submitChunk = 1000
+
+func (t *term) submitAll(ctx context.Context, specs []spec.TaskSpec) error {
 	for len(specs) > 0 {
-		chunk := specs[:min(loadChunk, len(specs))]
+		chunk := specs[:min(submitChunk, len(specs))]
 		specs = specs[len(chunk):]
 		if err := t.submit(ctx, chunk); err != nil {
 			return err
 		}
 	}
-	return t.inbox.put(ctx, arrival{event: engine.Loaded{Hash: hash}})
+	return nil
 }
 
 // submit waits until a chunk is journaled, and refuses to go on without a spec that breaks a rule.
 func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
 	replied := make(chan engine.Reply, 1)
+	for i := range chunk {
+		chunk[i] = chunk[i].WithDefaults()
+	}
 	err := t.inbox.put(ctx, arrival{
 		event: engine.Submit{Specs: chunk, Source: engine.SourceFile},
 		reply: func(r engine.Reply) { replied <- r },
@@ -196,19 +240,16 @@ func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
 	}
 }
 
-// importHash is the hash of the workdir's file when that is the original's; "" when there is none.
-func (t *term) importHash() (string, error) {
+// foreign returns the state that the original left in the workdir, and its hash; "" when there is none with specs.
+func (t *term) foreign() (spec.EngineState, string, error) {
 	if t.c.state == nil {
-		return "", nil
+		return spec.EngineState{}, "", nil
 	}
 	state, origin, err := t.c.state.Read()
-	if err != nil {
-		return "", err
+	if err != nil || origin != snapshot.Foreign || !state.HasSpecs() {
+		return spec.EngineState{}, "", err
 	}
-	if origin == snapshot.Foreign && state.HasSpecs() {
-		t.leader.log.Info("taking over the workdir's queue", "file", t.c.state.Path(),
-			"queued", len(state.Queued), "running", len(state.Running), "status", state.Status)
-		return t.c.state.Hash().String(), nil
-	}
-	return "", nil
+	t.leader.log.Info("taking over the workdir's queue", "file", t.c.state.Path(),
+		"queued", len(state.Queued), "running", len(state.Running), "status", state.Status)
+	return state, t.c.state.Hash().String(), nil
 }

@@ -24,6 +24,9 @@ type term struct {
 	files  *files // nil without a workdir
 	hooks  *hookRunner
 	ended  chan struct{} // closed when the term is over
+	loaded bool          // at recovery: the first specs were all journaled
+	live   int           // at recovery: tasks that were not finished
+	begun  bool          // the run began in this term; the loop's own
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -161,6 +164,7 @@ func (t *term) restore(f *fold) {
 	}
 	e.Recover(t.leader.clock.advance(time.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
+	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()
 }
 
 // attachResults finds the results stream and where to read on. A stream that is not the one the watermark belongs to, or
@@ -185,7 +189,7 @@ func (t *term) attachResults(ctx context.Context) error {
 
 // follow implements follower: it ends the term when the run has stopped and the coordinator is to exit then.
 func (t *term) follow(c *committed) {
-	if c.meta.Status == spec.StatusStopped && c.meta.Loaded && t.c.o.ExitWhenStopped {
+	if t.begun && c.meta.Status == spec.StatusStopped && c.meta.Loaded && t.c.o.ExitWhenStopped {
 		t.cancel(errStopped)
 	}
 }
@@ -227,7 +231,8 @@ func (t *term) start() error {
 		return fmt.Errorf("run %q: listen to workers: %w", l.run, err)
 	}
 	context.AfterFunc(t.ctx, stopUplinks)
-	t.goes(t.readResults)
+	after := l.watermark // the loop's own from now on
+	t.goes(func(ctx context.Context) { t.readResults(ctx, after) })
 	t.goes(t.pinger)
 	t.goes(l.sweeper.sweep)
 	t.goes(t.mirror.run)
@@ -285,8 +290,7 @@ func (t *term) close(err error) {
 const closeTimeout = 20 * time.Second
 
 // readResults brings results to the loop, and finds the stream again when it was lost.
-func (t *term) readResults(ctx context.Context) {
-	after := t.leader.watermark
+func (t *term) readResults(ctx context.Context, after uint64) {
 	for ctx.Err() == nil {
 		failed := make(chan error, 1)
 		stop, err := t.leader.ports.results.Consume(ctx, after, func(seq uint64, data []byte) {
@@ -443,8 +447,9 @@ func (t *term) upkeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			t.c.purgeResults(ctx, t)
+		case <-t.c.broken:
 		}
-		t.c.purgeResults(ctx, t)
 		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
 			t.leader.log.Warn("look after the doorbell", "err", err)
 		}

@@ -41,7 +41,7 @@ func (e *Engine) reach(id spec.TaskID, subtree bool) error {
 	return nil
 }
 
-// walk calls f for a task and, with subtree, for its live descendants, in order of arrival: parents first.
+// walk calls f for a task and, with subtree, for its live descendants, in order of arrival.
 func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
 	var found []*task
 	next := []spec.TaskID{id}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,7 +48,9 @@ func describe(out *Output) string {
 		line("rename %s to %s", r.From, r.To)
 	}
 	for _, r := range out.Replies {
-		line("reply %s", describeReply(r))
+		if text := describeReply(r); text != "" {
+			line("reply %s", text)
+		}
 	}
 	if out.StatusChanged {
 		line("status changed")
@@ -122,7 +125,9 @@ func describeMeta(m *spec.Meta) string {
 	return strings.Join(words, " ")
 }
 
-func describeRef(r spec.AttemptRef) string { return fmt.Sprintf("%s/%d/c%d", r.Task, r.Attempt, r.Claim) }
+func describeRef(r spec.AttemptRef) string {
+	return fmt.Sprintf("%s/%d/c%d", r.Task, r.Attempt, r.Claim)
+}
 
 func describeRejection(r Rejection) string {
 	who := describeRef(r.AttemptRef)
@@ -135,17 +140,16 @@ func describeRejection(r Rejection) string {
 	return fmt.Sprintf("%s: %s", who, r.Reason)
 }
 
+// describeReply returns "" for a submission that was taken as it was.
 func describeReply(r Reply) string {
-	if r.Err != nil {
-		return "error: " + r.Err.Error()
+	err := errors.Join(append(r.Errs, r.Err)...)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%d error: %v", r.Count, err)
+	case len(r.Errs) > 0 && r.Count == len(r.Errs):
+		return ""
 	}
-	words := []string{fmt.Sprintf("%d", r.Count)}
-	for _, err := range r.Errs {
-		if err != nil {
-			words = append(words, "error: "+err.Error())
-		}
-	}
-	return strings.Join(words, " ")
+	return fmt.Sprintf("%d", r.Count)
 }
 
 // describeLive renders all live tasks in order of arrival.

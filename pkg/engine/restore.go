@@ -75,6 +75,7 @@ func (e *Engine) resume(now Now, t *task) {
 	case t.State == spec.StateReported || t.State.Terminal():
 		return // handed out
 	case t.policy.class == nil:
+		e.unring(t, 0)
 		t.State = 0 // in no index
 		e.conclude(now, t, verdict{failure: unknownKind(t.Spec.Kind)})
 		return

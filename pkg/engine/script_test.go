@@ -42,7 +42,6 @@ type script struct {
 	engine *Engine
 	fold   *fold
 	now    Now
-	queued spec.TaskID // for commands that want a default
 	ref    uint64
 }
 
@@ -66,7 +65,10 @@ func (s *script) block(t *testing.T, td *datadriven.TestData) string {
 	}
 	for i := 0; i < len(lines); i++ {
 		switch l := lines[i]; l.cmd {
-		case "config", "crash":
+		case "config":
+			s.configure(t, l, lines[i+1:])
+			return "ok"
+		case "crash":
 			s.configure(t, l, lines[i+1:])
 			i = len(lines)
 		default:
@@ -142,7 +144,7 @@ func (l line) word(n int) string {
 	return ""
 }
 
-// has reports whether a word stands after the first.
+// has reports whether a word stands among the arguments.
 func (l line) has(word string) bool {
 	for n := 0; ; n++ {
 		switch l.word(n) {
@@ -199,6 +201,9 @@ func (s *script) configure(t *testing.T, l line, rest []line) {
 		cfg = Config{}
 	}
 	readConfig(t, &cfg, l)
+	if len(rest) > 0 {
+		cfg.Kinds = make(map[string]spec.KindPolicy)
+	}
 	for _, k := range rest {
 		readKind(t, &cfg, k)
 	}
@@ -208,11 +213,9 @@ func (s *script) configure(t *testing.T, l line, rest []line) {
 	}
 	s.start(cfg)
 	if !l.has("unloaded") {
-		s.engine.Step(s.now, Loaded{})
-		s.engine.Collect(s.now)
-		s.fold.meta = s.engine.Meta()
-		s.engine.Reset()
+		s.engine.meta.Loaded = true // as if an earlier turn had
 	}
+	s.fold.meta = s.engine.Meta()
 }
 
 func readConfig(t *testing.T, cfg *Config, l line) {
@@ -233,14 +236,9 @@ func readKind(t *testing.T, cfg *Config, l line) {
 	if l.cmd != "kind" {
 		t.Fatalf("%s: want kind", l.cmd)
 	}
-	kinds := make(map[string]spec.KindPolicy)
-	for name, p := range cfg.Kinds {
-		kinds[name] = p
-	}
-	kinds[l.word(0)] = spec.KindPolicy{
+	cfg.Kinds[l.word(0)] = spec.KindPolicy{
 		Class: l.value("class", ""), Retries: int(l.number(t, "retries", 0)), Uncounted: l.has("uncounted"),
 	}
-	cfg.Kinds = kinds
 }
 
 // event runs one line of a turn.

@@ -110,6 +110,7 @@ func (t *task) report(o *spec.Outcome) {
 	t.State = spec.StateReported
 	t.Outcome = o
 	t.Lease = nil
+	t.NotBefore = 0
 	t.Closed = t.Attempt
 	t.Interrupted = false
 	t.parts |= spec.PartOutcome

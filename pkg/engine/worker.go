@@ -98,7 +98,7 @@ func (e *Engine) offer(w *worker, hb Heartbeat) {
 	}
 	for _, s := range hb.Slots {
 		// An attempt that has just ended may be listed while its slot counts as free already.
-		slots := min(max(0, s.Free)+e.holding(hb.Running, s.Class), max(s.Total, s.Free))
+		slots := min(max(0, s.Free)+e.holding(hb.Running, s.Class), max(0, s.Total, s.Free))
 		e.addOffer(w, e.class(s.Class), slots)
 	}
 }

@@ -84,5 +84,5 @@ func (w *world) Up() {
 	}
 }
 
-func TestMirror(t *testing.T) { kvtest.TestMirror(t, newWorld) }
+func TestMirror(t *testing.T) { t.Parallel(); kvtest.TestMirror(t, newWorld) }
 func TestLease(t *testing.T)  { kvtest.TestLease(t, newWorld) }

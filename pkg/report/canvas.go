@@ -133,7 +133,7 @@ func (s *shape) box(a area, radius float64) {
 
 // star draws a five-pointed star.
 func (s *shape) star(middle point, radius float64) {
-	var corners []point
+	corners := make([]point, 0, 10)
 	for i := range 10 {
 		r := radius
 		if i%2 == 1 {

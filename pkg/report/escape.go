@@ -42,8 +42,8 @@ func cutShort(text string, most int) string {
 	return string(runes[:most-1]) + "…"
 }
 
-// markdown returns text as one line that Markdown shows as it is, in a table too.
-func markdown(text string) string {
+// escaped returns text as one line that Markdown shows as it is, in a table too.
+func escaped(text string) string {
 	runes := []rune(clean(text))
 	var out strings.Builder
 	for i, r := range runes {
@@ -76,11 +76,11 @@ var tableEscapes = strings.NewReplacer("\\", `\\`, "\t", `\t`, "\n", `\n`, "\r",
 // tableCell returns text as one cell of a tab-separated table: backslash, tab and line ends are escaped, other control
 // characters become spaces.
 func tableCell(text string) string {
-	escaped := tableEscapes.Replace(strings.ToValidUTF8(text, "\uFFFD"))
+	line := tableEscapes.Replace(strings.ToValidUTF8(text, "\uFFFD"))
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r
-	}, escaped)
+	}, line)
 }

@@ -69,8 +69,8 @@ var words = []string{"wider", "deeper", "lr_up", "lr_down", "warmup", "dropout",
 // shapes say which earlier node is the parent of node i.
 var shapes = map[string]func(i int) int{
 	"chain":  func(i int) int { return i - 1 },
-	"star":   func(i int) int { return 0 },
-	"roots":  func(i int) int { return -1 },
+	"star":   func(int) int { return 0 },
+	"roots":  func(int) int { return -1 },
 	"binary": func(i int) int { return (i - 1) / 2 },
 	"spine":  func(i int) int { return max(0, (i-1)/5*5-4) },
 	"random": func(i int) int { return i * 7919 % 104729 % i },

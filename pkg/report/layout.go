@@ -31,10 +31,9 @@ type cell struct {
 	ancestor *cell
 }
 
-// tidy places all the cells under roots, gap apart at the least, and returns how far they reach along: every cell lies
-// between 0 and extent.
-func tidy(roots []*cell, gap float64) (extent float64) {
-	top := &cell{children: roots}
+// tidy places all the cells below top, which is no cell itself but holds the roots as its children, gap apart at the
+// least, and returns how far they reach along: every cell lies between 0 and extent.
+func tidy(top *cell, gap float64) (extent float64) {
 	top.prepare(-1)
 	top.placeSubtree(gap)
 	top.settle(0)
@@ -110,7 +109,7 @@ func (c *cell) clear(defaultAncestor *cell, gap float64) *cell {
 		outRight.at.ancestor = c
 		push := inLeft.at.prelim + inLeft.above + distance(inLeft.at, inRight.at, gap) - inRight.at.prelim - inRight.above
 		if push > 0 {
-			c.pushFrom(inLeft.at.ownerAmong(c, defaultAncestor), push)
+			c.pushFrom(c.siblingAbove(inLeft.at, defaultAncestor), push)
 			inRight.above += push
 			outRight.above += push
 		}
@@ -132,10 +131,10 @@ func (c *cell) threadContours(inLeft, outLeft, inRight, outRight contour, defaul
 	return defaultAncestor
 }
 
-// ownerAmong returns the sibling of c in whose subtree k stands.
-func (k *cell) ownerAmong(c, defaultAncestor *cell) *cell {
-	if k.ancestor.parent == c.parent {
-		return k.ancestor
+// siblingAbove returns the sibling of c in whose subtree deeper stands.
+func (c *cell) siblingAbove(deeper, defaultAncestor *cell) *cell {
+	if deeper.ancestor.parent == c.parent {
+		return deeper.ancestor
 	}
 	return defaultAncestor
 }

@@ -65,7 +65,7 @@ func TestTidyKeepsCellsApartAndParentsCentred(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		all, roots := drawCells(t)
-		extent := tidy(roots, gapForTest)
+		extent := tidy(&cell{children: roots}, gapForTest)
 		if err := checkLayout(all, extent); err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func (p *page) table(header []string, align string, rows [][]string) {
 			rule[i] = "---:"
 		}
 	}
-	lines := []string{row(header), row(rule)}
+	lines := append(make([]string, 0, 2+len(rows)), row(header), row(rule))
 	for _, cells := range rows {
 		lines = append(lines, row(cells))
 	}

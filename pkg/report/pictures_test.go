@@ -142,7 +142,7 @@ func TestPicturesAreTheSameEachTime(t *testing.T) {
 	}
 }
 
-// TestLargeSearch makes every file of ten thousand experiments, and of ten thousand in one long line.
+// TestLargeSearch makes every file of ten thousand experiments, also when they are one long line.
 func TestLargeSearch(t *testing.T) {
 	t.Parallel()
 	s := grow(10000, 1)
@@ -153,7 +153,10 @@ func TestLargeSearch(t *testing.T) {
 		t.Errorf("the report has %d bytes, want few", len(text))
 	}
 	drawProgress(s)
-	if size := pixels(drawTree(reshape(s, shapes["chain"]))).Bounds().Size(); size.X > 8000 || size.Y > 8000 {
+	if h := hypothesesOf(look(reshape(s, shapes["chain"]))); h.leftOut != 8000 || h.choosePlan().height > pictureMost {
+		t.Errorf("a line of 10000: %d are left out", h.leftOut)
+	}
+	if size := pixels(drawTree(reshape(s, shapes["star"]))).Bounds().Size(); size.X > 8000 || size.Y > 8000 {
 		t.Errorf("the tree's picture is %v", size)
 	}
 }

@@ -122,13 +122,13 @@ func (g *chart) legend(at point) {
 		entry(func(p point) { g.line(point{p.x - 12, p.y}, point{p.x + 12, p.y}, baselinePen) }, "baseline")
 	}
 	if len(g.v.ended) > len(g.v.points) {
-		entry(func(p point) { g.cross(p, red) }, "failed")
+		entry(func(p point) { g.cross(p, 5) }, "failed")
 	}
 	if slices.ContainsFunc(g.v.points, func(p Point) bool { return !finite(p.Value) }) {
-		entry(func(p point) { g.ring(p) }, "completed without a finite value")
+		entry(func(p point) { g.ring(p, 4.5) }, "completed without a finite value")
 	}
 	if g.cut {
-		entry(func(p point) { g.arrowAt(p, 5) }, "worse than the scale shows")
+		entry(func(p point) { g.arrowAt(point{p.x, p.y - 5}, 5) }, "worse than the scale shows")
 	}
 	if g.v.best >= 0 {
 		entry(func(p point) { g.drawStar(p, 9) }, "best")
@@ -146,15 +146,15 @@ func (g *chart) dot(at point, radius float64, with color.Color) {
 	s.fill(with)
 }
 
-func (g *chart) cross(at point, with color.Color) {
+func (g *chart) cross(at point, radius float64) {
 	s := g.shape()
-	s.cross(at, 5)
-	s.stroke(pen{color: with, width: 2.2})
+	s.cross(at, radius)
+	s.stroke(pen{color: red, width: 2})
 }
 
-func (g *chart) ring(at point) {
+func (g *chart) ring(at point, radius float64) {
 	s := g.shape()
-	s.circle(at, 4.5)
+	s.circle(at, radius)
 	s.stroke(pen{color: grey, width: 1.8})
 }
 
@@ -331,20 +331,17 @@ func (g *chart) clamped(value float64) float64 { return g.y.at(min(max(value, g.
 
 // noValue marks in the strip what ended without a value: failures, and metrics that are no finite number.
 func (g *chart) noValue() {
-	crosses, rings := g.shape(), g.shape()
 	radius := min(5, max(2, g.dotRadius()+0.5))
 	for _, i := range g.v.ended {
 		f := &g.v.facts[i]
 		at := point{g.x.at(float64(f.order)), g.lane.middle().y}
 		switch {
 		case g.v.node(i).Status == spec.StatusFailed:
-			crosses.cross(at, radius)
+			g.cross(at, radius)
 		case !finite(f.value):
-			rings.circle(at, radius)
+			g.ring(at, radius)
 		}
 	}
-	crosses.stroke(pen{color: red, width: 2})
-	rings.stroke(pen{color: grey, width: 1.8})
 }
 
 // highlights draws the improvements with their labels, and the star on the best.
@@ -367,111 +364,4 @@ func (g *chart) highlights() {
 		at := point{g.x.at(float64(g.v.facts[g.v.best].order)), g.clamped(g.v.facts[g.v.best].value)}
 		g.drawStar(at, 12)
 	}
-}
-
-// guardLine keeps labels off the line of the running best.
-func (g *chart) guardLine() {
-	for i, p := range g.v.points {
-		if math.IsNaN(p.Best) {
-			continue
-		}
-		right, y := g.plot.right, g.clamped(p.Best)
-		if i+1 < len(g.v.points) {
-			right = g.x.at(float64(g.v.points[i+1].Order))
-		}
-		g.label.take(area{g.x.at(float64(p.Order)), y - 2, right, y + 2})
-	}
-}
-
-// stepLabel is the label of an improvement with its place: lead is the line from the dot to it.
-type stepLabel struct {
-	of       Point
-	text     string
-	at       point
-	look     style
-	from, to point
-}
-
-// labelSteps labels the best and the improvements with the largest gains. They are placed from left to right: each
-// label reaches to the left, under the ones before it, so that none stands in the way of another's lead. Should the
-// best find no room that way, it is placed first.
-func (g *chart) labelSteps(steps []Improvement) {
-	slices.SortStableFunc(steps, func(a, b Improvement) int { return cmp.Compare(b.Gain, a.Gain) })
-	var chosen []Point
-	for _, step := range steps[:min(len(steps), chartLabels)] {
-		chosen = append(chosen, step.Point)
-	}
-	best := slices.IndexFunc(g.v.points, func(p Point) bool { return g.isBest(p) })
-	if best >= 0 && !slices.ContainsFunc(chosen, g.isBest) {
-		chosen = append(chosen, g.v.points[best])
-	}
-	slices.SortFunc(chosen, func(a, b Point) int { return a.Order - b.Order })
-	before := g.label.copied()
-	placed := g.placeSteps(chosen)
-	if best >= 0 && !slices.ContainsFunc(placed, func(l stepLabel) bool { return g.isBest(l.of) }) {
-		g.label = before
-		placed = g.placeSteps(append([]Point{g.v.points[best]}, chosen...))
-	}
-	for _, l := range placed {
-		g.line(l.from, l.to, pen{color: edgeLine, width: 1})
-	}
-	for _, l := range placed {
-		g.backed(l.at, l.look, l.text)
-	}
-}
-
-func (g *chart) isBest(p Point) bool { return g.v.best >= 0 && p.Node == g.v.node(g.v.best) }
-
-// placeSteps finds places for labels, each at most once, and returns those that found one.
-func (g *chart) placeSteps(points []Point) []stepLabel {
-	var placed []stepLabel
-	done := map[int]bool{}
-	for _, p := range points {
-		if l, ok := g.placeStep(p); ok && !done[p.Order] {
-			done[p.Order] = true
-			placed = append(placed, l)
-		}
-	}
-	return placed
-}
-
-// placeStep finds a place for an improvement's id and value on the good side of its dot, where there is nothing but
-// other labels: near the dot if there is room, else further away; behind another label the lead may pass only when
-// nothing else is left.
-func (g *chart) placeStep(p Point) (stepLabel, bool) {
-	if _, off := g.shown(p); off {
-		return stepLabel{}, false
-	}
-	for _, strict := range []bool{true, false} {
-		if !strict && len(g.v.improvements()) > chartLabels/2 {
-			break
-		}
-		for row := range chartLabelRows {
-			for _, anchor := range []float64{1, 0, 0.5} {
-				l, lead := g.stepLabelAt(p, row, anchor)
-				wish := textArea(l.at, l.look, l.text)
-				if g.label.free(wish) && (!strict || row == 0 || g.label.free(lead)) {
-					g.label.take(wish)
-					g.label.take(lead)
-					return l, true
-				}
-			}
-		}
-	}
-	return stepLabel{}, false
-}
-
-// stepLabelAt is the label of an improvement some rows away from its dot, and what its lead covers.
-func (g *chart) stepLabelAt(p Point, row int, anchor float64) (l stepLabel, lead area) {
-	dot, _ := g.shown(p)
-	side := 1.0
-	if g.v.search.Objective.Maximize {
-		side = -1
-	}
-	y := dot.y + side*(22+17*float64(row))
-	l = stepLabel{of: p, text: shorten(clean(p.Node.NodeID), 26) + "  " + number(p.Value)}
-	l.look = style{typeface(13, g.isBest(p)), darkGreen, anchor}
-	l.at = point{dot.x + (anchor-0.5)*8, y}
-	l.from, l.to = dot, point{dot.x, y - side*8}
-	return l, area{dot.x - 1, min(dot.y, y) + 9, dot.x + 1, max(dot.y, y) - 9}
 }

@@ -156,8 +156,8 @@ func TestTextIsMadeHarmless(t *testing.T) {
 		"003_wider": "003_wider", "_edge_": `\_edge\_`, "a|b\nc": `a\|b c`, "<i>&": "&lt;i&gt;&amp;", "`x` [y](z)": "\\`x\\` \\[y\\](z)",
 		"\x1b[31m\x00red": `\[31mred`, "bad\xff\xfeutf8": "bad\uFFFDutf8", "\u202eright to left": "right to left", " \t ": "",
 	} {
-		if got := markdown(text); got != want {
-			t.Errorf("markdown(%q) = %q, want %q", text, got, want)
+		if got := escaped(text); got != want {
+			t.Errorf("escaped(%q) = %q, want %q", text, got, want)
 		}
 	}
 	if got, want := tableCell("a\tb\\c\r\nd\x00\u2028"), `a\tb\\c\r\nd  `; got != want {

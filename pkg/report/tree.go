@@ -78,34 +78,46 @@ func (h *hypotheses) mark(nodes []int, most int) {
 	}
 }
 
+// selection picks the nodes that are drawn, as many as there is room for.
+type selection struct {
+	v      *survey
+	chosen []bool
+	room   int
+}
+
 // chooseNodes returns which nodes are drawn: all, or as many as the bound allows: first the way to the best, then the
 // improvements and then the newest, each with the way to it.
 func (v *survey) chooseNodes(steps []int) []bool {
-	chosen := make([]bool, len(v.facts))
-	room := treeNodes
-	add := func(i int, inPart bool) {
-		var way []int
-		for ; i >= 0 && !chosen[i] && (inPart || len(way) <= room); i = v.tree.parent[i] {
-			way = append(way, i)
-		}
-		if len(way) > room && !inPart {
-			return
-		}
-		for _, j := range way[:min(len(way), room)] {
-			chosen[j] = true
-			room--
-		}
-	}
+	s := &selection{v: v, chosen: make([]bool, len(v.facts)), room: treeNodes}
 	if v.best >= 0 {
-		add(v.best, true)
+		s.addEnd(v.best)
 	}
 	for _, i := range slices.Backward(steps) {
-		add(i, false)
+		s.addWhole(i)
 	}
-	for i := len(chosen) - 1; i >= 0 && room > 0; i-- {
-		add(i, false)
+	for i := len(s.chosen) - 1; i >= 0 && s.room > 0; i-- {
+		s.addWhole(i)
 	}
-	return chosen
+	return s.chosen
+}
+
+// addEnd chooses a node and as much of the way to it as there is room for, its end first.
+func (s *selection) addEnd(i int) {
+	for ; i >= 0 && !s.chosen[i] && s.room > 0; i = s.v.tree.parent[i] {
+		s.chosen[i] = true
+		s.room--
+	}
+}
+
+// addWhole chooses a node with all of the way to it, if there is room for that.
+func (s *selection) addWhole(i int) {
+	missing := 0
+	for at := i; at >= 0 && !s.chosen[at]; at = s.v.tree.parent[at] {
+		if missing++; missing > s.room {
+			return
+		}
+	}
+	s.addEnd(i)
 }
 
 // hang links the chosen nodes: each under its nearest chosen ancestor.

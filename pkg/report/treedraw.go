@@ -54,8 +54,8 @@ func (d *treeDrawing) header() {
 		title += ": " + name
 	}
 	bold, small := typeface(24, true), typeface(15, false)
-	d.text(point{36, 36}, style{bold, ink, 0}, fit(bold, title, d.canvas.width-72))
-	d.text(point{36, 68}, style{small, faintInk, 0}, fit(small, d.v.factsLine(), d.canvas.width-72))
+	d.text(point{36, 36}, style{bold, ink, 0}, fit(bold, title, d.width-72))
+	d.text(point{36, 68}, style{small, faintInk, 0}, fit(small, d.v.factsLine(), d.width-72))
 	d.legend(point{36, 102})
 	d.text(point{36, 132}, style{typeface(14, true), red, 0}, d.note())
 }
@@ -101,14 +101,13 @@ var (
 func (d *treeDrawing) edges() {
 	plain, path := d.shape(), d.shape()
 	d.plan.top.each(func(c *cell) {
-		if c.parent == &d.plan.top || c.parent == nil || c.level == 0 {
-			return
-		}
-		if len(c.members) == 1 && d.onPath[c.members[0]] {
+		switch {
+		case c.level == 0:
+		case len(c.members) == 1 && d.onPath[c.members[0]]:
 			d.edge(path, c)
-			return
+		default:
+			d.edge(plain, c)
 		}
-		d.edge(plain, c)
 	})
 	plain.stroke(edgePen)
 	path.stroke(pathPen)
@@ -213,7 +212,7 @@ func (d *treeDrawing) floatingLabels() {
 	if d.plan.detail.marked != dotForm {
 		return
 	}
-	d.label.bounds = area{4, treeHeader, d.canvas.width - 4, d.canvas.height - 4}
+	d.label.bounds = area{4, treeHeader, d.width - 4, d.height - 4}
 	var marked []*cell
 	d.plan.top.each(func(c *cell) {
 		d.label.take(d.areaOf(c))

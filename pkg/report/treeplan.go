@@ -2,7 +2,7 @@ package report
 
 import "math"
 
-// look of a node in the tree.
+// form is how a node is drawn.
 type form int
 
 const (
@@ -112,7 +112,7 @@ func (h *hypotheses) planFor(level int, downwards bool) *plan {
 		p.boxWidth = h.widestBox()
 	}
 	p.top.children = p.cellsFor(h.roots)
-	extent := tidy(p.top.children, p.detail.gap)
+	extent := tidy(&p.top, p.detail.gap)
 	deep := p.setLevels()
 	p.width, p.height = max(deep, 1), max(extent, 1)
 	if downwards {

@@ -43,15 +43,15 @@ func drawn(draw func(io.Writer, Search) error, s Search) ([]byte, error) {
 
 // writeMade makes the content of a file and writes it. A report is never worth the life of the process that makes it:
 // a panic (the drawing library's, on a font it cannot read) is an error of this one file.
-func writeMade(workdir, name string, make func() ([]byte, error)) (err error) {
+func writeMade(workdir, name string, content func() ([]byte, error)) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("make %s: panic: %v", name, r)
 		}
 	}()
-	content, err := make()
+	made, err := content()
 	if err != nil {
 		return fmt.Errorf("make %s: %w", name, err)
 	}
-	return snapshot.WriteFile(filepath.Join(workdir, name), content)
+	return snapshot.WriteFile(filepath.Join(workdir, name), made)
 }

@@ -107,6 +107,9 @@ func Open(workdir string) (*StateFile, error) {
 			return nil, err
 		}
 	}
+	if err := syncDir(workdir); err != nil { // the name of engine/
+		return nil, fmt.Errorf("open workdir: %w", err)
+	}
 	return Reader(workdir), nil
 }
 

@@ -21,7 +21,7 @@ const (
 //
 // A hook may run again after a crash for the same result; what it returned is applied once.
 //
-// A Workflow may also implement Restorer, Stopper, Scheduler, Commander and Scorer.
+// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Commander and Scorer.
 type Workflow interface {
 	// Load returns the first specs, once, at the start of a run with no specs given. Usually LoadOrInit.
 	Load(ctx context.Context) ([]TaskSpec, error)
@@ -45,6 +45,12 @@ type Workflow interface {
 // passed to OnResult. Results holds the decoded result of each task that has an outcome.
 type Restorer interface {
 	Restore(ctx context.Context, tasks []*Task, results map[TaskID]TaskResult) error
+}
+
+// Continuer is a Workflow that may have more to propose when a run that has nothing left is started again, because a
+// stop rule was raised. Continue is called once per process, after Restore; what it returns is enqueued.
+type Continuer interface {
+	Continue(ctx context.Context) ([]TaskSpec, error)
 }
 
 // Stopper is a Workflow with stop rules: StopReason is asked after Restore and after each OnResult. A non-empty reason

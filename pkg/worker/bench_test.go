@@ -344,7 +344,7 @@ func dispatch(task spec.TaskID, with ...func(*bus.Dispatch)) *bus.Dispatch {
 func script(lines ...string) func(*bus.Dispatch) {
 	return func(d *bus.Dispatch) {
 		d.Recipe.Argv = append([]string{os.Args[0]}, lines...)
-		d.Recipe.Env = append(d.Recipe.Env, experimentVariable+"=1")
+		d.Recipe.Env = append(d.Recipe.Env, experimentVariable+"=1", "GORACE=atexit_sleep_ms=0")
 	}
 }
 

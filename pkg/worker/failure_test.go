@@ -208,7 +208,9 @@ func TestRunnerFailures(t *testing.T) {
 		retryable bool
 		message   string
 	}{
-		"error": {func(context.Context, spec.Attempt) (spec.TaskResult, error) { return spec.TaskResult{}, errors.New("plain") },
+		"error": {func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+			return spec.TaskResult{}, errors.New("plain")
+		},
 			spec.JobFailed, "", true, "plain"},
 		"own record": {func(context.Context, spec.Attempt) (spec.TaskResult, error) { return spec.TaskResult{}, known },
 			spec.AnalysisFailed, "", false, "odd"},
@@ -220,7 +222,10 @@ func TestRunnerFailures(t *testing.T) {
 		}, spec.UnexpectedException, spec.CauseBug, false, "oops"},
 		"panic": {func(context.Context, spec.Attempt) (spec.TaskResult, error) { panic("boom") },
 			spec.UnexpectedException, spec.CauseBug, false, "boom"},
-		"goexit": {func(context.Context, spec.Attempt) (spec.TaskResult, error) { runtime.Goexit(); return spec.TaskResult{}, nil },
+		"goexit": {func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+			runtime.Goexit()
+			return spec.TaskResult{}, nil
+		},
 			spec.UnexpectedException, spec.CauseBug, false, "Goexit"},
 		"child without id": {func(context.Context, spec.Attempt) (spec.TaskResult, error) {
 			return spec.TaskResult{Children: []spec.TaskSpec{{}}}, nil

@@ -81,6 +81,7 @@ var instructions = map[string]func(argument string) (code int, end bool){
 		}
 		return 0, false
 	},
+	"pid":   func(string) (int, bool) { fmt.Println(os.Getpid()); return 0, false },
 	"print": func(s string) (int, bool) { fmt.Print(os.ExpandEnv(s), "\n"); return 0, false },
 	"stdin": func(string) (int, bool) {
 		text, err := io.ReadAll(os.Stdin)
@@ -92,6 +93,7 @@ var instructions = map[string]func(argument string) (code int, end bool){
 		fmt.Println(dir)
 		return 0, false
 	},
+	"supervise": supervise,
 	// spawn leaves a child of the same process group behind, and daemon one of its own session that holds our output.
 	"spawn":  func(string) (int, bool) { return leaveChild(nil) },
 	"daemon": func(string) (int, bool) { return leaveChild(&syscall.SysProcAttr{Setsid: true}) },

@@ -107,7 +107,7 @@ func TestAsking(t *testing.T) {
 	if got := r.restored().StopReason(); got != r.command.StopReason() {
 		t.Errorf("restored: %q", got)
 	}
-	more, err := r.restored().Load(t.Context())
+	more, err := r.restored().Continue(t.Context())
 	if err != nil || ids(more) != "propose-0005" {
 		t.Errorf("a later start: %q, %v", ids(more), err)
 	}

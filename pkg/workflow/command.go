@@ -39,14 +39,10 @@ func NewCommand(f *File, workdir string) *Command {
 
 // Load returns the specs of the workdir's snapshot if it holds any (see spec.LoadOrInit), else the initial ones, else
 // what the proposer begins with: a call of the user's, or points of the space drawn at random, as many as are kept
-// ahead and MaxConcurrency at least. Where Restore found tasks, it returns instead what should follow them: the initial
-// specs that are not among them, and new proposals if the stop rules allow any.
+// ahead and MaxConcurrency at least.
 func (c *Command) Load(context.Context) ([]spec.TaskSpec, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.history.finished) > 0 {
-		return c.follow(), nil
-	}
 	specs, err := c.begin()
 	if err != nil {
 		return nil, fmt.Errorf("workflow %s: %w", c.file.Path, err)
@@ -79,8 +75,11 @@ func first(f *File) []spec.TaskSpec {
 	return nil
 }
 
-// follow returns what to go on with after a restart that found nothing to resume.
-func (c *Command) follow() []spec.TaskSpec {
+// Continue returns what should follow when a run that has nothing left is started again: the initial specs that are not
+// known yet, and new proposals if the stop rules allow any.
+func (c *Command) Continue(context.Context) ([]spec.TaskSpec, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.history.proposer.failures = 0
 	var specs []spec.TaskSpec
 	for _, s := range c.file.Initial {
@@ -88,7 +87,7 @@ func (c *Command) follow() []spec.TaskSpec {
 			specs = append(specs, s)
 		}
 	}
-	return append(specs, c.propose()...)
+	return append(specs, c.propose()...), nil
 }
 
 // propose returns what the proposer adds now.

@@ -136,18 +136,18 @@ func TestLoadResumes(t *testing.T) {
 	}
 }
 
-// TestLoadAfterTheEnd goes on with a search whose limit was raised.
-func TestLoadAfterTheEnd(t *testing.T) {
+// TestContinueAfterTheEnd goes on with a search whose limit was raised.
+func TestContinueAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	r := newRun(t, mustParse(t, bowl, "stop.max_experiments=6"))
 	for len(r.queue) > 0 {
 		r.finish(r.take(), measured("loss", 1))
 	}
-	if more, err := r.restored().Load(t.Context()); err != nil || len(more) != 0 {
+	if more, err := r.restored().Continue(t.Context()); err != nil || len(more) != 0 {
 		t.Errorf("the limit is reached, but more: %q, %v", ids(more), err)
 	}
 	r.command.file = mustParse(t, bowl, "stop.max_experiments=8", "initial=[{id: added, kind: experiment, payload: {}}]")
-	more, err := r.restored().Load(t.Context())
+	more, err := r.restored().Continue(t.Context())
 	if err != nil || ids(more) != "added e0007" {
 		t.Errorf("more: %q, %v", ids(more), err)
 	}
@@ -311,7 +311,7 @@ func TestCheckpointForgetsACall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if more, err := r.command.Load(t.Context()); err != nil || ids(more) != "propose-0002" {
+	if more, err := r.command.Continue(t.Context()); err != nil || ids(more) != "propose-0002" {
 		t.Errorf("more: %q, %v", ids(more), err)
 	}
 }

@@ -6,18 +6,18 @@
 //
 // Only kinds and one of initial, space and proposer.command are required. A key whose value is null counts as left out.
 //
-//	name: charlm                        # the file's name without its ending
+//	name: charlm                        # default: the file's name without its ending
 //	objective: {metric: val_bpb, direction: minimize}
-//	max_concurrency: 4                  # 1
+//	max_concurrency: 4                  # default: 1
 //	kinds:
 //	  experiment:                       # a kind not listed uses "default" if that is listed, else it fails
 //	    command: [./train, --lr, "{{.payload.lr}}", --id, "{{.id}}"]
 //	    env: {OMP_NUM_THREADS: "1"}
-//	    class: cpu                      # cpu
-//	    timeout: 10m                    # none
-//	    stall_timeout: 2m               # none
-//	    grace: 10s                      # 10s
-//	    retries: 2                      # 0
+//	    class: cpu                      # default: cpu
+//	    timeout: 10m                    # default: none
+//	    stall_timeout: 2m               # default: none
+//	    grace: 10s                      # default: 10s
+//	    retries: 2                      # default: 0
 //	initial:
 //	  - {id: baseline, kind: experiment, priority: -1000, payload: {lr: 0.1, hidden: 64}}
 //	space:
@@ -28,7 +28,8 @@
 //	proposer: {strategy: mutate, children: 3, seed: 7, ahead: 8, kind: experiment}
 //	stop: {max_experiments: 60, patience: 20, max_duration: 2h}
 //
-// The comments of the plain values are the defaults. schema.json, which Schema returns, tells editors the same.
+// Behind a value that may be left out stands its default; those of the proposer are with Proposer. schema.json, which
+// Schema returns, tells editors the same.
 //
 // Commands run in the directory of the file, and a relative program with a slash in it is looked up there. Command and
 // env values are templates: see template.go for what they may hold. What the built-in proposer does is described in

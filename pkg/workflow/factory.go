@@ -53,8 +53,8 @@ type arguments struct {
 	overrides []string
 }
 
-// parseArguments sorts out the arguments of Factory. The first one without a "=" is the file, and so is the first of all
-// if a file of that name exists.
+// parseArguments sorts out the arguments of Factory. The first one without a "=" is the file, and so is one before it
+// that names a file that exists.
 func parseArguments(argv []string) (arguments, error) {
 	var found arguments
 	for i := 0; i < len(argv); i++ {
@@ -126,7 +126,8 @@ func (f *File) describeGoal() string {
 	case f.Objective.Metric != "":
 		goal = "the lowest " + f.Objective.Metric
 	}
-	return fmt.Sprintf("%s searches for %s, running up to %s at once.", f.Name, goal, counted(f.MaxConcurrency, "experiment"))
+	slots := counted(f.MaxConcurrency, "experiment")
+	return fmt.Sprintf("%s searches for %s, running up to %s at once.", f.Name, goal, slots)
 }
 
 func (k *Kind) describe() string {

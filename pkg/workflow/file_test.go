@@ -232,7 +232,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	words := []string{"timeout", "stall_timeout", "command", "class", "env"}
 	for word, want := range map[string]string{
-		"timout": "timeout", "Timeout": "timeout", "comand": "command", "clas": "class", "envs": "env", "x": "", "": "",
+		"timout": "timeout", "Timeout": "timeout", "comand": "command", "clss": "class", "envs": "env", "x": "", "": "",
 		"stalltimeout": "stall_timeout", "resources": "", "environment": "",
 	} {
 		if got := nearest(word, words); got != want {

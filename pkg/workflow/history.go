@@ -232,8 +232,8 @@ func outcomeOrder(t *spec.Task) uint64 {
 	return t.Outcome.Order
 }
 
-// compareWith learns from a checkpoint what others submitted and what the engine never took. unfinished is the queue and
-// what runs.
+// compareWith learns from a checkpoint what others submitted and what the engine never took. unfinished is the queue
+// and what runs.
 func (h *history) compareWith(unfinished []spec.TaskSpec) {
 	for _, e := range h.outstanding {
 		e.missed++

@@ -18,13 +18,13 @@ import (
 //   - Each dimension changes with mutationChance, one at least. A float moves by a normally distributed step on its
 //     scale, an int likewise by one at least, a choice of numbers mostly to a neighbour, another choice anywhere; the
 //     sizes are in space.go.
-//   - The child keeps the parent's keys outside the space. Its priority is the parent's rank, 0 for the best: lower runs
-//     first. A point drawn at random has restartPriority while there are parents.
+//   - The child keeps the parent's keys outside the space. Its priority is the parent's rank, 0 for the best: lower
+//     runs first. A point drawn at random has restartPriority while there are parents.
 //
-// A payload is proposed once at most, whoever thought of it first. A proposal that turns out to be known is drawn again,
-// then looked for in order if the space is small; a space that was tried from end to end gives none. A point drawn at
-// random keeps the keys of the first experiment known of its kind and counts as its child; failed experiments are never
-// parents, and when all failed the search goes on at random.
+// A payload is proposed once at most, whoever thought of it first. A proposal that turns out to be known is drawn
+// again, then looked for in order if the space is small; a space that was tried from end to end gives none. A point
+// drawn at random keeps the keys of the first experiment known of its kind and counts as its child; failed experiments
+// are never parents, and when all failed the search goes on at random.
 const (
 	restartChance   = 0.1
 	rankDecay       = 0.6
@@ -81,8 +81,8 @@ func (h *history) room() int {
 	return max(0, h.file.Stop.MaxExperiments-h.experiments)
 }
 
-// propose makes the next proposal. given counts the mutants of each parent at this result. There is none when everything
-// was tried, or nothing new was found.
+// propose makes the next proposal. given counts the mutants of each parent at this result. There is none when
+// everything was tried, or nothing new was found.
 func (h *history) propose(given map[spec.TaskID]int) (proposal spec.TaskSpec, ok bool) {
 	number := h.proposals + 1
 	for draw := range uint64(drawsMax) {

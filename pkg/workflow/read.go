@@ -40,7 +40,7 @@ func (r *reader) fileKeys(f *File) keys {
 	return keys{
 		"name":            func(n *node, field string) { f.Name = r.text(n, field) },
 		"objective":       func(n *node, field string) { r.object(n, field, r.objectiveKeys(f)) },
-		"max_concurrency": func(n *node, field string) { f.MaxConcurrency = r.integer(n, field, 1) },
+		"max_concurrency": func(n *node, field string) { f.MaxConcurrency = r.integer(n, field, 1, queueMax) },
 		"kinds":           func(n *node, field string) { r.kinds(n, field, f) },
 		"initial":         func(n *node, field string) { r.initial(n, field, f) },
 		"space":           func(n *node, field string) { r.space(n, field, f) },
@@ -66,7 +66,7 @@ func (r *reader) kindKeys(k *Kind) keys {
 		"timeout":       func(n *node, field string) { k.Timeout = r.duration(n, field, 0) },
 		"stall_timeout": func(n *node, field string) { k.StallTimeout = r.duration(n, field, 0) },
 		"grace":         func(n *node, field string) { k.Grace = r.duration(n, field, time.Millisecond) },
-		"retries":       func(n *node, field string) { k.Retries = r.integer(n, field, 0) },
+		"retries":       func(n *node, field string) { k.Retries = r.integer(n, field, 0, math.MaxInt32) },
 	}
 }
 
@@ -93,9 +93,9 @@ func (r *reader) proposerKeys(p *Proposer) keys {
 		"strategy": func(n *node, field string) {
 			p.Strategy = r.choice(n, field, StrategyMutate, StrategyRandom)
 		},
-		"children": func(n *node, field string) { p.Children = r.integer(n, field, 1) },
-		"seed":     func(n *node, field string) { p.Seed = r.integer(n, field, math.MinInt) },
-		"ahead":    func(n *node, field string) { p.Ahead = r.integer(n, field, 0) },
+		"children": func(n *node, field string) { p.Children = r.integer(n, field, 1, math.MaxInt32) },
+		"seed":     func(n *node, field string) { p.Seed = r.integer(n, field, math.MinInt, math.MaxInt) },
+		"ahead":    func(n *node, field string) { p.Ahead = r.integer(n, field, 0, queueMax) },
 		"kind":     func(n *node, field string) { p.Kind = r.text(n, field) },
 		"command":  func(n *node, field string) { p.command.argv = r.command(n, field) },
 		"class":    func(n *node, field string) { p.command.Class = r.text(n, field) },
@@ -105,8 +105,8 @@ func (r *reader) proposerKeys(p *Proposer) keys {
 
 func (r *reader) stopKeys(s *Stop) keys {
 	return keys{
-		"max_experiments": func(n *node, field string) { s.MaxExperiments = r.integer(n, field, 1) },
-		"patience":        func(n *node, field string) { s.Patience = r.integer(n, field, 1) },
+		"max_experiments": func(n *node, field string) { s.MaxExperiments = r.integer(n, field, 1, math.MaxInt32) },
+		"patience":        func(n *node, field string) { s.Patience = r.integer(n, field, 1, math.MaxInt32) },
 		"max_duration":    func(n *node, field string) { s.MaxDuration = r.duration(n, field, time.Millisecond) },
 	}
 }
@@ -201,16 +201,21 @@ func (r *reader) choice(n *node, field string, allowed ...string) string {
 	return ""
 }
 
-// integer reads a whole number of at least low.
-func (r *reader) integer(n *node, field string, low int) int {
+// queueMax bounds max_concurrency and ahead: so many specs are made at once.
+const queueMax = 100_000
+
+// integer reads a whole number from low to high.
+func (r *reader) integer(n *node, field string, low, high int) int {
 	value, err := strconv.Atoi(n.text)
 	switch {
 	case n.shape != scalarShape || n.tag != "!!int" || err != nil || octal.MatchString(n.text):
 		r.refuse(n.at, field, "%s is not a whole number", n.what())
 	case value < low:
 		r.refuse(n.at, field, "%d is too small; the least is %d", value, low)
+	case value > high:
+		r.refuse(n.at, field, "%d is too large; the most is %d", value, high)
 	}
-	return max(value, low)
+	return min(max(value, low), high)
 }
 
 // float reads a number; infinities are fine, NaN is not.

@@ -26,7 +26,10 @@ func TestDoorbell(t *testing.T, newWorld func(t *testing.T) World) {
 		"TakenOnce":       doorbellTakenOnce,
 		"TakenThenPurged": doorbellTakenThenPurged,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newWorld(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t))
+		})
 	}
 }
 

@@ -34,7 +34,10 @@ func TestJournal(t *testing.T, newWorld func(t *testing.T) World) {
 		"DeletedAndCreated": journalRecreated,
 		"RunsAreApart":      journalRuns,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newWorld(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t))
+		})
 	}
 }
 

@@ -26,7 +26,10 @@ func TestResults(t *testing.T, newWorld func(t *testing.T) World) {
 		"Full":           resultsFull,
 		"TooLarge":       resultsTooLarge,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newWorld(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t))
+		})
 	}
 }
 

@@ -67,7 +67,10 @@ func TestMirror(t *testing.T, newWorld func(t *testing.T) World) {
 		"Ambiguous":     mirrorAmbiguous,
 		"KeptOnRestart": mirrorRestart,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newWorld(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t))
+		})
 	}
 }
 
@@ -225,7 +228,7 @@ func mirrorLoadStops(t *testing.T, w World) {
 // several portions.
 func mirrorLoadMeanwhile(t *testing.T, w World) {
 	m := newMirror(t, w)
-	const keys, size = 12, 3 << 20
+	const keys, size = 7, 3 << 20
 	batch := entries(keys, 1)
 	for i := range batch {
 		batch[i].Value = make([]byte, size)

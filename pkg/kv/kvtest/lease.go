@@ -21,7 +21,10 @@ func TestLease(t *testing.T, newWorld func(t *testing.T) World) {
 		"RunsAreApart":  leaseRuns,
 		"OtherTTL":      leaseOtherTTL,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newWorld(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t))
+		})
 	}
 }
 

@@ -1,0 +1,53 @@
+# Every target of this project. `make help` lists them.
+
+GO         ?= go
+BIN        := bin
+TOOLS      := $(CURDIR)/$(BIN)/tools
+DEMO_DIR   ?= runs/demo
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS    := -s -w -X autoresearch/internal/cli.version=$(VERSION)
+FUZZTIME   ?= 10s
+LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test race-ten lint bench fuzz clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## Search a language model's parameters on a real book, in under 3 minutes (DEMO_DIR=runs/demo)
+	$(GO) build -o examples/charlm/charlm ./examples/charlm
+	$(BIN)/autoresearch engine --workflow examples/charlm/workflow.yaml --workdir $(DEMO_DIR)
+	@echo
+	@echo "report:   $(DEMO_DIR)/report.md"
+	@echo "pictures: $(DEMO_DIR)/progress.png  $(DEMO_DIR)/hypothesis_tree.png"
+
+build: ## Build the three programs into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+test: ## Run every test with the race detector
+	$(GO) test -race -timeout 5m ./...
+
+race-ten: ## Run every test ten times in a row
+	$(GO) test -race -count 10 -timeout 45m ./...
+
+lint: $(TOOLS)/golangci-lint ## Check format, vet and the linters of .golangci.yml
+	@test -z "$$(gofmt -l cmd internal pkg examples test)" || { gofmt -l cmd internal pkg examples test; exit 1; }
+	$(TOOLS)/golangci-lint run ./...
+
+$(TOOLS)/golangci-lint:
+	GOBIN=$(TOOLS) $(GO) install $(LINT)
+
+bench: build ## Measure throughput beside raw JetStream in the same run
+	$(BIN)/autoresearch bench
+
+fuzz: ## Fuzz every decoder, each for FUZZTIME (default 10s)
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+clean: ## Remove what was built
+	rm -rf $(BIN) examples/charlm/charlm

@@ -1,0 +1,100 @@
+// Package imports holds the test that keeps the imports of this project pointing one way.
+package imports
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "autoresearch/"
+
+// allowed says what each package may import of this module. A package that is missing here fails the test, so that a new
+// one gets its place in the picture (docs/ARCHITECTURE.md).
+var allowed = map[string][]string{
+	"pkg/spec":        {},
+	"pkg/engine":      {"pkg/spec"},
+	"pkg/bus":         {"pkg/spec"},
+	"pkg/bus/bustest": {"pkg/bus", "pkg/spec"},
+	"pkg/kv":          {"pkg/bus", "pkg/spec"},
+	"pkg/kv/kvtest":   {"pkg/kv", "pkg/bus", "pkg/spec"},
+	"pkg/snapshot":    {"pkg/spec"},
+	"pkg/report":      {"pkg/snapshot", "pkg/spec"},
+	"pkg/workflow":    {"pkg/report", "pkg/spec"},
+	"pkg/worker":      {"pkg/bus", "pkg/spec"},
+	"pkg/coordinator": {"pkg/engine", "pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/report", "pkg/spec"},
+	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
+	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/spec"},
+}
+
+// free are the roots of programs and tests: they may import anything, and nothing may import them.
+var free = []string{"cmd/", "examples/", "test/", "internal/imports"}
+
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	for path, imports := range list(t) {
+		if slices.ContainsFunc(free, func(root string) bool { return strings.HasPrefix(path, root) }) {
+			continue
+		}
+		may, known := allowed[path]
+		if !known {
+			t.Errorf("%s has no place in the table of imports", path)
+		}
+		for _, imported := range imports {
+			if !slices.Contains(may, imported) {
+				t.Errorf("%s imports %s", path, imported)
+			}
+		}
+	}
+}
+
+// TestSpecIsStandardLibraryOnly holds the vocabulary free of dependencies.
+func TestSpecIsStandardLibraryOnly(t *testing.T) {
+	t.Parallel()
+	for _, line := range golist(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "../../pkg/spec") {
+		if line != module+"pkg/spec" {
+			t.Errorf("pkg/spec depends on %s", line)
+		}
+	}
+}
+
+// TestEngineIsPure holds I/O, clocks and goroutine-making packages out of the engine's own imports.
+func TestEngineIsPure(t *testing.T) {
+	t.Parallel()
+	pure := []string{
+		"cmp", "container/list", "errors", "fmt", "maps", "math", "math/rand/v2", "slices", "strconv", "strings", "time",
+		module + "pkg/spec",
+	}
+	for _, line := range golist(t, "-f", `{{join .Imports "\n"}}`, "../../pkg/engine") {
+		if !slices.Contains(pure, line) {
+			t.Errorf("pkg/engine imports %s", line)
+		}
+	}
+}
+
+// list returns what each package of this module imports of it.
+func list(t *testing.T) map[string][]string {
+	t.Helper()
+	found := make(map[string][]string)
+	for _, line := range golist(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../../...") {
+		fields := strings.Fields(line)
+		path := strings.TrimPrefix(fields[0], module)
+		found[path] = nil
+		for _, imported := range fields[1:] {
+			if own, ok := strings.CutPrefix(imported, module); ok {
+				found[path] = append(found[path], own)
+			}
+		}
+	}
+	return found
+}
+
+func golist(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool { return line == "" })
+}

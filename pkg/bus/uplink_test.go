@@ -1,0 +1,90 @@
+package bus_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+func TestPingMeetsALeaderOrNobody(t *testing.T) {
+	e := startServer(t, bus.EmbeddedOptions{})
+	leader, other := connect(t, bus.Options{URL: e.ClientURL()}), connect(t, bus.Options{URL: e.ClientURL()})
+	const run spec.RunName = "süß"
+	ping := func() error { return bus.NewUplinks(other).Ping(t.Context(), run) }
+	if err := ping(); !errors.Is(err, bus.ErrNoLeader) {
+		t.Fatalf("nobody leads: %v", err)
+	}
+	stop, err := bus.NewUplinks(leader).Lead(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leader.RTT(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := ping(); err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.NewUplinks(other).Ping(t.Context(), "another"); !errors.Is(err, bus.ErrNoLeader) {
+		t.Fatalf("nobody leads another: %v", err)
+	}
+	stop()
+	if _, err := leader.RTT(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := ping(); !errors.Is(err, bus.ErrNoLeader) {
+		t.Fatalf("nobody leads any more: %v", err)
+	}
+}
+
+func TestListenHearsAllWorkersInOrder(t *testing.T) {
+	e := startServer(t, bus.EmbeddedOptions{})
+	leader, worker := connect(t, bus.Options{URL: e.ClientURL()}), connect(t, bus.Options{URL: e.ClientURL()})
+	heard := make(chan bus.Uplink, 100)
+	stop, err := bus.NewUplinks(leader).Listen(func(u bus.Uplink) { heard <- u })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leader.RTT(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// What is no Uplink is skipped.
+	if err := worker.NATS().Publish("ar.up.x", []byte("noise")); err != nil {
+		t.Fatal(err)
+	}
+	var sent, got []uint64
+	for boot := range uint64(20) {
+		sent = append(sent, boot)
+		if err := worker.SendUplink(&bus.Uplink{Worker: "a.b c", Boot: boot}); err != nil {
+			t.Fatal(err)
+		}
+		u := <-heard
+		got = append(got, u.Boot)
+	}
+	if !slices.Equal(sent, got) {
+		t.Errorf("heard %v", got)
+	}
+	stop()
+	if err := worker.SendUplink(&bus.Uplink{Worker: "w"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := worker.RTT(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(heard) != 0 {
+		t.Error("heard something after stop")
+	}
+}
+
+func TestUplinkTooLarge(t *testing.T) {
+	e := startServer(t, bus.EmbeddedOptions{MaxPayload: 64 << 10})
+	c := connect(t, bus.Options{URL: e.ClientURL()})
+	u := &bus.Uplink{Worker: "w", Running: []bus.Holding{{
+		AttemptRef: bus.AttemptRef{Task: "t"}, Progress: string(make([]byte, 64<<10)),
+	}}}
+	if err := c.SendUplink(u); !errors.Is(err, bus.ErrTooLarge) {
+		t.Errorf("sent: %v", err)
+	}
+}

@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"autoresearch/pkg/spec"
+)
+
+// machine drives an engine as the shell does, keeps the fold of its outputs, and is a witness to its promises.
+type machine struct {
+	cfg    Config
+	engine *Engine
+	fold   *fold
+	now    Now
+	log    strings.Builder // every output, exactly
+
+	attempts map[spec.TaskID]uint32 // the newest published
+	ended    map[spec.TaskID]bool
+	orders   map[uint64]spec.TaskID
+	handed   uint64 // the last outcome given to a hook by this engine
+	born     map[spec.TaskID]spec.TaskID
+}
+
+func newMachine(cfg Config) *machine {
+	m := &machine{
+		cfg: cfg, engine: New(cfg), fold: newFold(), attempts: make(map[spec.TaskID]uint32),
+		ended: make(map[spec.TaskID]bool), orders: make(map[uint64]spec.TaskID), born: make(map[spec.TaskID]spec.TaskID),
+	}
+	m.fold.meta = m.engine.Meta()
+	return m
+}
+
+// turn is what arrives between two Collects.
+type turn struct {
+	advance spec.EngineTime
+	crash   bool
+	cfg     *Config // after the crash; nil: as before
+	events  []Event
+}
+
+// take runs one turn and checks every promise. It returns a copy of what was asked of the shell.
+func (m *machine) take(t turn) (*Output, error) {
+	m.now.Engine += t.advance
+	m.now.Wall += spec.WallTime(t.advance)
+	if t.cfg != nil {
+		m.cfg = *t.cfg
+	}
+	if t.crash {
+		m.engine, m.handed = m.fold.restore(m.cfg, m.now), 0
+	}
+	for _, ev := range t.events {
+		m.engine.Step(m.now, ev)
+	}
+	out := m.engine.Collect(m.now)
+	m.log.WriteString(exact(out))
+	err := m.fold.take(out)
+	taken := *out
+	taken.Changes = nil
+	taken.Publish, taken.Hooks = clones(out.Publish), clones(out.Hooks)
+	taken.Purge, taken.Stops = slices.Clone(out.Purge), slices.Clone(out.Stops)
+	taken.Receipts, taken.SendAgain = slices.Clone(out.Receipts), slices.Clone(out.SendAgain)
+	err = errors.Join(err, m.witness(out))
+	m.engine.Reset()
+	return &taken, errors.Join(err, m.recount())
+}
+
+func clones(tasks []*spec.Task) []*spec.Task {
+	copies := make([]*spec.Task, len(tasks))
+	for i, t := range tasks {
+		copies[i] = clone(t)
+	}
+	return copies
+}
+
+// recount checks the engine, and one that would be restored now: that it has lost nothing, and is as sound.
+func (m *machine) recount() error {
+	err := errors.Join(
+		checkEngine(m.engine, m.now), checkReset(m.engine), m.fold.check(m.engine, m.now),
+	)
+	copied := &fold{meta: m.fold.meta, tasks: m.fold.tasks}
+	e := copied.restore(m.cfg, m.now)
+	e.Collect(m.now)
+	if !m.cfg.Hooks && e.Counts().Live() != m.engine.Counts().Live() {
+		err = errors.Join(err, fmt.Errorf("restored: %+v, was: %+v", e.Counts(), m.engine.Counts()))
+	}
+	e.Reset()
+	return errors.Join(err, checkEngine(e, m.now))
+}
+
+// witness checks one output against everything seen before.
+func (m *machine) witness(out *Output) error {
+	var errs []error
+	for _, c := range out.Changes {
+		errs = append(errs, m.witnessChange(c.Task))
+	}
+	fresh := out.Publish[:len(out.Publish)-out.Again]
+	for _, t := range fresh {
+		if t.State != spec.StateDispatched || t.Attempt <= m.attempts[t.Spec.ID] {
+			errs = append(errs, fmt.Errorf("task %q is published as attempt %d, after %d, while %s",
+				t.Spec.ID, t.Attempt, m.attempts[t.Spec.ID], t.State))
+		}
+		m.attempts[t.Spec.ID] = t.Attempt
+	}
+	for _, t := range out.Publish[len(fresh):] {
+		if t.State != spec.StateDispatched || t.Attempt != m.attempts[t.Spec.ID] {
+			errs = append(errs, fmt.Errorf("task %q is published again as attempt %d while %s", t.Spec.ID, t.Attempt, t.State))
+		}
+	}
+	for _, t := range out.Hooks {
+		if t.Outcome == nil || t.Outcome.Order <= m.handed {
+			errs = append(errs, fmt.Errorf("the hook of %q comes after that of outcome %d: %+v", t.Spec.ID, m.handed, t.Outcome))
+			continue
+		}
+		m.handed = t.Outcome.Order
+	}
+	return errors.Join(append(errs, m.witnessCaps(fresh), m.witnessOrder(fresh))...)
+}
+
+// witnessChange holds that a task ends once, with one outcome, and that its children are new.
+func (m *machine) witnessChange(t *spec.Task) error {
+	id := t.Spec.ID
+	if m.ended[id] {
+		return fmt.Errorf("task %q changed after its end: %s", id, describeTask(t))
+	}
+	m.ended[id] = t.State.Terminal()
+	if t.Outcome == nil {
+		return nil
+	}
+	if owner, taken := m.orders[t.Outcome.Order]; taken && owner != id {
+		return fmt.Errorf("outcome %d belongs to %q and to %q", t.Outcome.Order, owner, id)
+	}
+	m.orders[t.Outcome.Order] = id
+	for order, owner := range m.orders {
+		if owner == id && order != t.Outcome.Order {
+			return fmt.Errorf("task %q has outcomes %d and %d", id, order, t.Outcome.Order)
+		}
+	}
+	for _, kid := range t.Children {
+		if other, again := m.born[kid]; again && other != id {
+			return fmt.Errorf("child %q came of %q and of %q", kid, other, id)
+		}
+		m.born[kid] = id
+		if !m.engine.Known(kid) {
+			return fmt.Errorf("child %q of %q does not exist", kid, id)
+		}
+	}
+	return nil
+}
+
+// witnessCaps holds that what was dispatched had room: the leases that are held now include it.
+func (m *machine) witnessCaps(fresh []*spec.Task) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	e := m.engine
+	if e.Counts().Leases() > e.budget() {
+		return fmt.Errorf("%d tasks dispatched, %d leases, budget %d", len(fresh), e.Counts().Leases(), e.budget())
+	}
+	if status, _ := e.Status(); status != spec.StatusRunning || e.Meta().Paused {
+		return fmt.Errorf("%d tasks dispatched while %s, paused %t", len(fresh), status, e.Meta().Paused)
+	}
+	for _, t := range fresh {
+		c := e.classes[t.Lease.Class]
+		if c.paused || c.leases-c.away > c.slots || c.budget > 0 && c.leases > c.budget {
+			return fmt.Errorf("task %q was dispatched: class %+v", t.Spec.ID, *c)
+		}
+	}
+	return nil
+}
+
+// witnessOrder holds that dispatch follows (priority, arrival): among what was dispatched, and against what was left in
+// a class that had room.
+func (m *machine) witnessOrder(fresh []*spec.Task) error {
+	key := func(t *spec.Task) *queued { return &queued{priority: t.Priority, seq: t.Seq} }
+	last := make(map[string]*spec.Task) // of each class
+	for i, t := range fresh {
+		if i > 0 && before(key(t), key(fresh[i-1])) {
+			return fmt.Errorf("task %q was dispatched after %q", t.Spec.ID, fresh[i-1].Spec.ID)
+		}
+		last[t.Lease.Class] = t
+	}
+	for name, c := range m.engine.classes {
+		if c.ready.len() == 0 || len(fresh) == 0 {
+			continue
+		}
+		passed := last[name]
+		if c.room() > 0 {
+			passed = fresh[len(fresh)-1]
+		}
+		if passed != nil && before(c.ready.top(), key(passed)) {
+			return fmt.Errorf("task %q was dispatched before %q", passed.Spec.ID, c.ready.top().task.Spec.ID)
+		}
+	}
+	return nil
+}
+
+// exact renders an output with every value of every change.
+func exact(out *Output) string {
+	var b strings.Builder
+	b.WriteString(describe(out))
+	for _, c := range out.Changes {
+		t := *c.Task
+		lease, outcome := leased(&t), spec.Outcome{}
+		if t.Outcome != nil {
+			outcome = *t.Outcome
+		}
+		outcome.Failure, t.Lease, t.Outcome = nil, nil, nil
+		fmt.Fprintf(&b, "%b %+v %+v %+v\n", c.Parts, t, lease, outcome)
+	}
+	return b.String()
+}

@@ -1,0 +1,152 @@
+// Command experiment is what the end-to-end tests run as an experiment, and with the argument "propose" as a proposer. It
+// notes its starts and ends in a log that all executions of a test share, and otherwise does what its payload says.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// payload is what a task tells the experiment to do.
+type payload struct {
+	Seconds    float64           `json:"seconds"`     // how long it takes
+	Gate       string            `json:"gate"`        // a file of the lab to wait for
+	IgnoreTerm bool              `json:"ignore_term"` // SIGTERM does not end it
+	Loss       float64           `json:"loss"`        // the metric it prints
+	Children   []json.RawMessage `json:"children"`    // the child specs of its result
+	ChildBytes int               `json:"child_bytes"` // the size of one more child's payload
+	Result     string            `json:"result"`      // the text of its result file, instead of a proper one
+	Exit       int               `json:"exit"`        // its exit status
+}
+
+type task struct {
+	ID      string  `json:"id"`
+	Payload payload `json:"payload"`
+}
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "propose" {
+		err = propose()
+	} else {
+		err = experiment()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func experiment() error {
+	t, err := readTask()
+	if err != nil {
+		return err
+	}
+	if t.Payload.IgnoreTerm {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	if err := note("start"); err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(t.Payload.Seconds * float64(time.Second)))
+	if err := await(t.Payload.Gate); err != nil {
+		return err
+	}
+	fmt.Printf("[autoresearch] loss=%v\n", t.Payload.Loss)
+	if err := writeResult(t); err != nil {
+		return err
+	}
+	if err := note("end"); err != nil {
+		return err
+	}
+	os.Exit(t.Payload.Exit)
+	return nil
+}
+
+func readTask() (t task, err error) {
+	text, err := os.ReadFile(os.Getenv("AUTORESEARCH_TASK_FILE"))
+	if err == nil {
+		err = json.Unmarshal(text, &t)
+	}
+	return t, err
+}
+
+// note appends a line to the log of the lab, in one write.
+func note(what string) error {
+	log, err := os.OpenFile(filepath.Join(os.Getenv("E2E_LAB"), "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(log, "%s %s %s %d\n", what, os.Getenv("AUTORESEARCH_TASK_ID"), os.Getenv("AUTORESEARCH_ATTEMPT"), os.Getpid())
+	return errors.Join(err, log.Close())
+}
+
+// await waits until a gate of the lab is open.
+func await(gate string) error {
+	if gate == "" {
+		return nil
+	}
+	for {
+		_, err := os.Stat(filepath.Join(os.Getenv("E2E_LAB"), "gate-"+gate))
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func writeResult(t task) error {
+	text := []byte(t.Payload.Result)
+	if len(text) == 0 {
+		children := t.Payload.Children
+		if n := t.Payload.ChildBytes; n > 0 {
+			children = append(children, fmt.Appendf(nil, `{"id": "large", "payload": {"text": %q}}`, strings.Repeat("x", n)))
+		}
+		var err error
+		if text, err = json.Marshal(map[string]any{"metrics": map[string]float64{"size": 1}, "children": children}); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(os.Getenv("AUTORESEARCH_RESULT_FILE"), text, 0o644)
+}
+
+// propose reads what is known of the search, keeps it as <task id>.stdin in the lab, waits for the gate E2E_GATE if one is
+// named, and prints three children, or none once there are nine experiments.
+func propose() error {
+	if err := note("start"); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(bufio.NewReader(os.Stdin))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(os.Getenv("E2E_LAB"), os.Getenv("AUTORESEARCH_TASK_ID")+".stdin"), text, 0o644); err != nil {
+		return err
+	}
+	var known struct {
+		Nodes []struct {
+			ID string `json:"node_id"`
+		} `json:"nodes"`
+	}
+	if err := json.Unmarshal(text, &known); err != nil {
+		return err
+	}
+	if len(known.Nodes) > 0 {
+		if err := await(os.Getenv("E2E_GATE")); err != nil {
+			return err
+		}
+	}
+	for i := len(known.Nodes); i < 9 && i < len(known.Nodes)+3; i++ {
+		fmt.Printf(`{"id": "p%d", "payload": {"loss": %d}}`+"\n", i, 20-i)
+	}
+	return note("end")
+}
