@@ -222,11 +222,12 @@ func (c *cursor) lease() *spec.Lease {
 	return l
 }
 
-// outcome writes an Outcome: o order, a attempt, f failure, b body.
+// outcome writes an Outcome: o order, a attempt, c claim, f failure, b body.
 func (w *wire) outcome(o *spec.Outcome) {
 	mark := w.openMap()
 	fieldUint(w, "o", o.Order)
 	fieldUint(w, "a", o.Attempt)
+	fieldUint(w, "c", o.Claim)
 	w.fieldFailure("f", o.Failure)
 	fieldBytes(w, "b", o.Body)
 	w.closeMap(mark)
@@ -240,6 +241,8 @@ func (c *cursor) outcome() *spec.Outcome {
 			o.Order = c.uint64()
 		case "a":
 			o.Attempt = c.uint32()
+		case "c":
+			o.Claim = spec.ClaimID(c.uint64())
 		case "f":
 			o.Failure = c.failure()
 		case "b":

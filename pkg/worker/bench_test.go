@@ -171,6 +171,8 @@ type bench struct {
 	stop context.CancelFunc
 	kill chan struct{}
 	done chan error
+	// limit bounds every wait; tests whose time is not real make it longer.
+	limit time.Duration
 }
 
 const (
@@ -212,7 +214,7 @@ func startBench(t *testing.T, with ...func(*Options)) *bench {
 func restart(t *testing.T, o Options, link *testLink) *bench {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &bench{testLink: link, t: t, o: o, stop: cancel, kill: make(chan struct{}), done: make(chan error, 1)}
+	b := &bench{testLink: link, t: t, o: o, stop: cancel, kill: make(chan struct{}), done: make(chan error, 1), limit: 20 * time.Second}
 	o.Kill = b.kill
 	go func() {
 		b.done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
@@ -238,7 +240,7 @@ func (b *bench) end() error {
 // until waits until the condition, which is asked again whenever the worker said something, holds.
 func (b *bench) until(what string, condition func() bool) {
 	b.t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(b.limit)
 	defer limit.Stop()
 	for {
 		b.mu.Lock()

@@ -205,6 +205,7 @@ func TestRunnerThatIgnoresItsContext(t *testing.T) {
 			<-release
 			return spec.TaskResult{}, nil
 		}}))
+		b.limit = time.Hour
 		start := time.Now()
 		b.give(dispatch("t", func(d *bus.Dispatch) { d.Recipe.Timeout, d.Recipe.Grace = time.Minute, 7*time.Second }))
 		report, _ := b.report("t", 1)
@@ -247,6 +248,7 @@ func TestRunnerLimits(t *testing.T) {
 				return blocker(ctx, a)
 			},
 		}))
+		b.limit = time.Hour
 		for name, row := range map[string]struct {
 			kind    string
 			limits  func(*bus.Dispatch)
@@ -290,6 +292,7 @@ func TestStoppedRunner(t *testing.T) {
 				return spec.TaskResult{}, nil
 			},
 		}))
+		b.limit = time.Hour
 		for _, reason := range []string{spec.CauseCancelled, StopSuperseded, "something new"} {
 			for _, name := range []string{"fail", "succeed"} {
 				task := spec.TaskID(name + reason)

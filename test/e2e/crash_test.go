@@ -11,7 +11,7 @@ import (
 func TestEngineKilled(t *testing.T) {
 	t.Parallel()
 	const experiments, slots = 30, 3
-	s := newSearch(t, slots, tasks(1, "baseline%.0d", payload{"seconds": 0.05, "loss": 3}), fmt.Sprintf(
+	s := newSearch(t, slots, []task{{ID: "baseline", Payload: payload{"seconds": 0.05, "loss": 3}}}, fmt.Sprintf(
 		"space: {seconds: {float: [0.05, 0.3]}, loss: {float: [0, 3]}}\nproposer: {seed: 7}\nstop: {max_experiments: %d}", experiments))
 	engine := s.begin()
 	for _, ended := range []int{5, 18} {

@@ -42,8 +42,10 @@ func given(name string) (given bool) {
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "autoresearch-e2e-")
 	if err == nil {
-		binaries = dir
-		err = build(dir)
+		binaries, err = filepath.EvalSymlinks(dir)
+	}
+	if err == nil {
+		err = build(binaries)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
