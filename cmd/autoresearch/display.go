@@ -75,7 +75,7 @@ func (d *display) draw(line string) {
 		line = line[:width-1]
 	}
 	d.line = line
-	fmt.Fprintf(d.out, "\r\x1b[K%s", line)
+	d.write("\r\x1b[K" + line)
 }
 
 // say prints a line that stays.
@@ -87,11 +87,13 @@ func (d *display) print(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.terminal && d.line != "" {
-		fmt.Fprintf(d.out, "\r\x1b[K%s%s", text, d.line)
-		return
+		text = "\r\x1b[K" + text + d.line
 	}
-	fmt.Fprint(d.out, text)
+	d.write(text)
 }
+
+// write ignores errors: a display that nobody can see must not end a run.
+func (d *display) write(text string) { _, _ = io.WriteString(d.out, text) }
 
 // logs returns a writer that prints log lines above the progress line.
 func (d *display) logs() io.Writer { return logWriter{d} }

@@ -231,7 +231,7 @@ func slotsFor(w spec.Workflow, budget int) map[string]int {
 // run leads the search until it stops or a signal comes.
 func (e *engine) run(ctx context.Context, signals *cli.Signals) (coordinator.Status, error) {
 	if e.o.http != "" {
-		stop, err := cli.Serve(e.o.http, e.coordinator.Handler(e.registry), e.log)
+		stop, err := cli.Serve(ctx, e.o.http, e.coordinator.Handler(e.registry), e.log)
 		if err != nil {
 			return coordinator.Status{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -62,9 +63,12 @@ func workflowOf(cmd *cobra.Command, workdir string) (spec.Workflow, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !slices.Contains(cli.Registry().Names(), factory.Spec) {
+		return nil, nil // a factory of another program, or of the original: the standard report does
+	}
 	make, err := cli.Registry().Lookup(factory.Spec)
 	if err != nil {
-		return nil, nil // a factory of another program, or of the original: the standard report does
+		return nil, err
 	}
 	ws, err := make(cli.RememberedArgv(factory, workdir), workdir)
 	if err != nil {

@@ -103,7 +103,7 @@ func run(parent context.Context, o *options) (err error) {
 		return err
 	}
 	if o.http != "" {
-		stop, err := cli.Serve(o.http, c.Handler(registry), log)
+		stop, err := cli.Serve(ctx, o.http, c.Handler(registry), log)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -73,18 +74,28 @@ func TestSoftmax(t *testing.T) {
 	}
 }
 
-// TestUntrainedOutputIsOneOfAllBytes checks the unit of the metric: a model that
-// finds all symbols equally likely spends log2 of their number on each byte.
-func TestUntrainedOutputIsOneOfAllBytes(t *testing.T) {
+// TestBitsPerByteOfIgnorance checks the unit of the metric: a model that finds
+// all symbols equally likely spends log2 of their number on each byte, and the
+// bits of the name on top where the byte is a rare one.
+func TestBitsPerByteOfIgnorance(t *testing.T) {
 	t.Parallel()
 	c := book()
 	m := newModel(defaultParams(), c.vocabulary.size, rand.New(rand.NewPCG(1, 0)))
 	clear(m.values)
-	got, err := m.bitsPerByte(t.Context(), c, c.validation[:100])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := math.Log2(float64(c.vocabulary.size)); math.Abs(got-want) > 0.5 || got < want-1e-6 {
-		t.Errorf("%g bits, want %g or a little more for the rare bytes", got, want)
+	rare := slices.IndexFunc(c.test, func(at int) bool { return c.vocabulary.isOther(c.text[at]) })
+	for _, test := range []struct {
+		position int
+		want     float64
+	}{
+		{c.test[0], math.Log2(float64(c.vocabulary.size))},
+		{c.test[rare], math.Log2(float64(c.vocabulary.size)) + c.vocabulary.rareBits},
+	} {
+		got, err := m.bitsPerByte(t.Context(), c, []int{test.position})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got-test.want) > 1e-5 {
+			t.Errorf("byte %q: %g bits, want %g", opticks[test.position], got, test.want)
+		}
 	}
 }

@@ -116,9 +116,9 @@ func (p *params) set(name string, value any) error {
 }
 
 func fieldNames(fields []field) string {
-	var names []string
-	for _, f := range fields {
-		names = append(names, f.name)
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
 	}
 	return strings.Join(names, ", ")
 }

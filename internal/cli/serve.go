@@ -11,8 +11,8 @@ import (
 )
 
 // Serve serves handler on address until stop is called; stop waits. An address in use is an error that says so.
-func Serve(address string, handler http.Handler, log *slog.Logger) (stop func(), err error) {
-	listener, err := net.Listen("tcp", address)
+func Serve(ctx context.Context, address string, handler http.Handler, log *slog.Logger) (stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("serve HTTP: %w; choose another address with --http", err)
 	}
@@ -26,7 +26,7 @@ func Serve(address string, handler http.Handler, log *slog.Logger) (stop func(),
 	}()
 	log.Info("serving HTTP", "address", listener.Addr().String())
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			log.Debug("stop serving HTTP", "err", err)

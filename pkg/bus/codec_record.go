@@ -48,6 +48,10 @@ func (e *VersionError) Error() string {
 		e.Form, e.Version, RecordVersion)
 }
 
+// AppendOverhead is more than the headers of an append take, in bytes: a record may be as large as Conn.MaxPayload less
+// this. The server counts headers too.
+const AppendOverhead = 512
+
 // ErrTooLarge: a message or a single change exceeds the size limit of a message.
 var ErrTooLarge = errors.New("larger than a message may be")
 

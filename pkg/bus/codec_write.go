@@ -234,6 +234,9 @@ func (w *wire) fieldExtra(key string, extra []spec.Field) {
 
 // unknown writes the fields that a newer version wrote, as they were.
 func (w *wire) unknown(fields map[string][]byte) {
+	if len(fields) == 0 {
+		return // sorting nothing would allocate, for each task
+	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		w.fields++
 		w.text(name)

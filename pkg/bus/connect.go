@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,7 +86,7 @@ type Conn struct {
 	mu          sync.Mutex
 	reconnected map[int]func()
 	nextID      int
-	denied      []chan<- error // probes that wait for a permission error
+	denied      chan<- error // a probe that waits for a permission error
 }
 
 // What Connect returns, wrapped, besides other errors.
@@ -221,8 +222,18 @@ func explainConnect(err error, url string, o Options) error {
 		return fmt.Errorf("%w %s: %w: check the user, password, nkey or .creds file", ErrCredentials, where, err)
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w %s: %w", ErrCredentials, where, err)
+	case isTLS(err):
+		return fmt.Errorf("%w %s: %w: check the TLS files (authority, certificate, key) and the name in the URL",
+			ErrCredentials, where, err)
 	}
 	return fmt.Errorf("%w %s: %w: start it with \"nats-server -js\" or name its URL", ErrUnreachable, where, err)
+}
+
+func isTLS(err error) bool {
+	var verify *tls.CertificateVerificationError
+	var alert tls.AlertError
+	return errors.As(err, &verify) || errors.As(err, &alert) ||
+		errors.Is(err, nats.ErrSecureConnRequired) || errors.Is(err, nats.ErrSecureConnWanted)
 }
 
 // redact hides the passwords of URLs.
@@ -305,9 +316,8 @@ func (c *Conn) probeJetStream(ctx context.Context) error {
 	ctx, cancel := c.waitContext(ctx, requestTimeout)
 	defer cancel()
 	denied := make(chan error, 1)
-	c.mu.Lock()
-	c.denied = append(c.denied, denied)
-	c.mu.Unlock()
+	c.expectDenial(denied)
+	defer c.expectDenial(nil)
 	answered := make(chan error, 1)
 	go func() { answered <- c.request(ctx, "$JS.API.INFO", nil, nil) }()
 	var err error
@@ -317,9 +327,6 @@ func (c *Conn) probeJetStream(ctx context.Context) error {
 		cancel()
 		<-answered
 	}
-	c.mu.Lock()
-	c.denied = nil
-	c.mu.Unlock()
 	if errors.Is(err, nats.ErrNoResponders) || isCode(err, codeNotEnabled, codeNotEnabledAccount) {
 		return fmt.Errorf("%w: start it with \"nats-server -js\", or enable JetStream for the account: %w", ErrNoJetStream, err)
 	}
@@ -329,17 +336,31 @@ func (c *Conn) probeJetStream(ctx context.Context) error {
 	return nil
 }
 
+func (c *Conn) expectDenial(denied chan<- error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.denied = denied
+}
+
+// foreseen reports that a probe expected this error.
+func (c *Conn) foreseen(err error) bool {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.denied == nil {
+		return false
+	}
+	c.denied <- err
+	c.denied = nil
+	return true
+}
+
 // asyncError is called from the connection's goroutine.
 func (c *Conn) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		c.mu.Lock()
-		probes := c.denied
-		c.denied = nil
-		c.mu.Unlock()
-		for _, probe := range probes {
-			probe <- err
-			return
-		}
+	if c.foreseen(err) {
+		return
 	}
 	subject := ""
 	if sub != nil {

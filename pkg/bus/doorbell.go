@@ -15,8 +15,8 @@ import (
 // How much a doorbell has under way. Beyond doorbellPendingMax a publish waits for doorbellStall at most, then fails:
 // the leader publishes again what is overdue.
 const (
-	doorbellPendingMax = 4096
-	doorbellStall      = 2 * time.Millisecond
+	doorbellPendingMax = 16384
+	doorbellStall      = 50 * time.Microsecond
 	doorbellTimeout    = 5 * time.Second
 )
 

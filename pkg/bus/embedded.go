@@ -108,6 +108,9 @@ var errLocked = errors.New("locked")
 
 func (e *Embedded) start() error {
 	o := e.o
+	if o.MaxPayload < 0 || o.MaxPayload > sizeMax {
+		return fmt.Errorf("embedded NATS: a largest message of %d bytes: it may be %d at most", o.MaxPayload, sizeMax)
+	}
 	if err := checkPort(o.Host, o.Port); err != nil {
 		return err
 	}
@@ -123,7 +126,6 @@ func (e *Embedded) start() error {
 		Username:               o.Username,
 		Password:               o.Password,
 		NoSigs:                 true,
-		DisableShortFirstPing:  true,
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {

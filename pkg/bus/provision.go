@@ -17,7 +17,8 @@ type StreamOptions struct {
 	// Replicas is how many servers keep each stream: 1 by default, 3 in a cluster. For a stream that exists, 0 keeps
 	// what it has.
 	Replicas int
-	// AppendTimeout is how long an append waits for the server's word; AppendTimeoutDefault by default.
+	// AppendTimeout is how long an append waits for the server's word, AppendTimeoutDefault by default; megabytes are
+	// granted more.
 	AppendTimeout time.Duration
 	// JournalMaxBytes bounds a journal: then appends are refused. No bound by default; for a journal that exists, 0
 	// keeps what it has, and so for the others.

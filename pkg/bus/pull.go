@@ -65,42 +65,52 @@ func (p *Puller) pull(ctx context.Context, n int, expires time.Duration, once bo
 	if err != nil {
 		return nil, false, err
 	}
-	defer func() {
-		err = errors.Join(err, sub.Unsubscribe(), p.giveBack(messages))
-	}()
+	defer func() { err = errors.Join(err, sub.Unsubscribe(), giveBack(messages)) }()
 	heartbeat := expires / 4
 	if err := nc.PublishRequest(p.subject, sub.Subject, pullRequest(n, 0, expires, heartbeat, once)); err != nil {
 		return nil, false, err
 	}
-	quiet := max(3*heartbeat, pullQuietMin)
-	silence := time.NewTimer(quiet)
-	defer silence.Stop()
+	return p.collect(ctx, messages, n, max(3*heartbeat, pullQuietMin))
+}
+
+// collect takes n messages, or fewer when the server says that there are no more.
+func (p *Puller) collect(ctx context.Context, messages <-chan *nats.Msg, n int, quiet time.Duration) (tasks []*Dispatch, again bool, err error) {
 	for received := 0; received < n; {
-		select {
-		case m := <-messages:
-			silence.Reset(quiet)
-			if status := statusOf(m); status != "" {
-				over, again, err := pullStatus(status, m)
-				if over || err != nil {
-					return tasks, again && received == 0, err
-				}
-				continue
+		m, err := awaitMessage(ctx, messages, quiet)
+		if err != nil {
+			return tasks, false, err
+		}
+		if status := statusOf(m); status != "" {
+			over, again, err := pullStatus(status, m)
+			if over || err != nil {
+				return tasks, again && received == 0, err
 			}
-			received++
-			task, err := p.accept(m)
-			if err != nil {
-				return tasks, false, err
-			}
-			if task != nil {
-				tasks = append(tasks, task)
-			}
-		case <-silence.C:
-			return tasks, false, errQuiet
-		case <-ctx.Done():
-			return tasks, false, context.Cause(ctx)
+			continue
+		}
+		received++
+		task, err := p.accept(m)
+		if err != nil {
+			return tasks, false, err
+		}
+		if task != nil {
+			tasks = append(tasks, task)
 		}
 	}
 	return tasks, false, nil
+}
+
+// awaitMessage waits for a message, for at most quiet.
+func awaitMessage(ctx context.Context, messages <-chan *nats.Msg, quiet time.Duration) (*nats.Msg, error) {
+	silence := time.NewTimer(quiet)
+	defer silence.Stop()
+	select {
+	case m := <-messages:
+		return m, nil
+	case <-silence.C:
+		return nil, errQuiet
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // pullQuietMin is the shortest silence that counts: a busy machine is late with heartbeats.
@@ -136,7 +146,7 @@ func (p *Puller) accept(m *nats.Msg) (*Dispatch, error) {
 }
 
 // giveBack offers again at once what came after the pull ended.
-func (p *Puller) giveBack(messages chan *nats.Msg) (err error) {
+func giveBack(messages <-chan *nats.Msg) (err error) {
 	for {
 		select {
 		case m := <-messages:

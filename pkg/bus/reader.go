@@ -15,19 +15,22 @@ import (
 // How a reader fetches. Half of a batch is asked for again while the other half is read; what waits in the client is
 // bounded by two batches of messages and two of bytes.
 const (
-	readBatch     = 5000
-	readBytes     = 16 << 20
-	readExpires   = 30 * time.Second
-	readHeartbeat = 2 * time.Second
-	readSilence   = 5 * time.Second // without a message or heartbeat: look again
-	readInactive  = 30 * time.Second
-	readResets    = 3 // of a bounded read, without progress
+	readBatch    = 5000
+	readBytes    = 16 << 20
+	readExpires  = 30 * time.Second
+	readSilence  = 5 * time.Second  // without a message or heartbeat the consumer is taken for lost
+	readInactive = 30 * time.Second // after which the server drops a consumer that nobody uses
+	readResets   = 10               // of a bounded read, without progress
+
+	followHeartbeat  = 2 * time.Second
+	boundedHeartbeat = 500 * time.Millisecond
 )
 
 // reader reads a stream in order through an ephemeral consumer of its own that needs no acks. When anything goes wrong
 // (a reconnect, a lost consumer, silence) it makes a new consumer at the sequence it wants next. One goroutine uses it.
 type reader struct {
 	stream  *Stream
+	bounded bool      // the read has an end: it never waits for messages to come
 	next    uint64    // the lowest sequence wanted
 	created time.Time // of the stream as first seen; zero before
 	last    uint64    // of the stream when the reader was opened
@@ -131,6 +134,21 @@ func (r *reader) close() error {
 
 // receive returns the next message. It returns errReset when the consumer is of no use any more.
 func (r *reader) receive(ctx context.Context) (*Message, error) {
+	if err := r.ask(); err != nil {
+		return nil, err
+	}
+	select {
+	case m := <-r.messages: // without the price of a timer
+		message, err := r.take(m)
+		if message != nil || err != nil {
+			return message, err
+		}
+	default:
+	}
+	return r.wait(ctx)
+}
+
+func (r *reader) wait(ctx context.Context) (*Message, error) {
 	silence := time.NewTimer(readSilence)
 	defer silence.Stop()
 	for {
@@ -159,7 +177,11 @@ func (r *reader) ask() error {
 	if r.outstanding > readBatch/2 {
 		return nil
 	}
-	body := pullRequest(readBatch, max(readBytes, 2*r.stream.conn.MaxPayload()), readExpires, readHeartbeat, false)
+	heartbeat := followHeartbeat
+	if r.bounded {
+		heartbeat = boundedHeartbeat
+	}
+	body := pullRequest(readBatch, max(readBytes, 2*r.stream.conn.MaxPayload()), readExpires, heartbeat, false)
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + r.stream.Name() + "." + r.consumer
 	if err := r.stream.conn.nc.PublishRequest(subject, r.sub.Subject, body); err != nil {
 		return fmt.Errorf("%w: %w", errReset, err)
@@ -225,17 +247,28 @@ const (
 // status follows what the server says of a request: how much of it will not be served, or that the consumer is gone.
 func (r *reader) status(status string, m *nats.Msg) error {
 	if status == statusHeartbeat {
-		last := m.Header.Get("Nats-Last-Consumer")
-		if n, err := strconv.ParseUint(last, 10, 64); err == nil && n > r.delivered && len(r.messages) == 0 {
-			return fmt.Errorf("%w: %d deliveries, %d came", errReset, n, r.delivered)
-		}
-		return nil
+		return r.heartbeat(m.Header.Get("Nats-Last-Consumer"))
 	}
 	unserved, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
 	if err != nil || (status != statusTimeout && status != statusConflict) {
 		return fmt.Errorf("%w: %s %s", errReset, status, m.Header.Get("Description"))
 	}
 	r.outstanding -= unserved
+	return nil
+}
+
+// heartbeat checks that everything delivered has come. In a bounded read a heartbeat means that what was to come is not
+// there any more (purged meanwhile) or is late: a new consumer tells which.
+func (r *reader) heartbeat(lastDelivered string) error {
+	n, err := strconv.ParseUint(lastDelivered, 10, 64)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: a heartbeat says %q", errReset, lastDelivered)
+	case n > r.delivered:
+		return fmt.Errorf("%w: %d were delivered, %d came", errReset, n, r.delivered)
+	case r.bounded:
+		return fmt.Errorf("%w: nothing comes", errReset)
+	}
 	return nil
 }
 
@@ -253,6 +286,7 @@ func (s *Stream) ReadToEnd(ctx context.Context, from uint64, fn func(m *Message)
 
 func (s *Stream) read(ctx context.Context, from uint64, toEnd bool, fn func(m *Message) error) (last uint64, err error) {
 	r := newReader(s, from)
+	r.bounded = true
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err := r.open(ctx); err != nil {
 		if errors.Is(err, ErrGap) {
@@ -266,8 +300,8 @@ func (s *Stream) read(ctx context.Context, from uint64, toEnd bool, fn func(m *M
 		if err != nil {
 			return last, s.fail("read", err)
 		}
-		if m.Seq > last && !toEnd {
-			return last, nil
+		if m == nil || m.Seq > last && !toEnd {
+			break
 		}
 		if err := fn(m); err != nil {
 			return last, err
@@ -279,14 +313,15 @@ func (s *Stream) read(ctx context.Context, from uint64, toEnd bool, fn func(m *M
 	return last, nil
 }
 
-// receiveBounded is receive with some new consumers, but not for ever.
+// receiveBounded is receive with some new consumers, but not for ever. It returns no message when a new consumer finds
+// that there is none to come.
 func (r *reader) receiveBounded(ctx context.Context) (*Message, error) {
 	for resets := 0; ; resets++ {
 		m, err := r.receive(ctx)
 		if !errors.Is(err, errReset) || resets == readResets {
 			return m, err
 		}
-		if err := r.reopen(ctx); err != nil {
+		if err := r.reopen(ctx); err != nil || r.pending == 0 {
 			return nil, err
 		}
 	}
@@ -317,11 +352,13 @@ func (r *reader) follow(ctx context.Context, fn func(m *Message)) (err error) {
 	return context.Cause(ctx)
 }
 
-// recover opens the reader again until that succeeds, ctx is done, or the stream is not what it was.
+// recover opens the reader again until that succeeds, ctx is done, the connection is closed for good, or the stream is
+// not what it was.
 func (r *reader) recover(ctx context.Context, err error) error {
 	for ctx.Err() == nil {
 		r.stream.conn.log.Debug("read on with a new consumer", "stream", r.stream.Name(), "reason", err)
-		if err = r.reopen(ctx); err == nil || errors.Is(err, ErrGap) || errors.Is(err, ErrMissing) {
+		err = r.reopen(ctx)
+		if err == nil || errors.Is(err, ErrGap) || errors.Is(err, ErrMissing) || errors.Is(err, nats.ErrConnectionClosed) {
 			return err
 		}
 		if err := pause(ctx, readRetryWait); err != nil {

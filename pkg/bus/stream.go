@@ -225,7 +225,7 @@ func ExpectLastOfSubject(seq uint64) nats.Header {
 	return nats.Header{headerExpectLastSubject: []string{strconv.FormatUint(seq, 10)}}
 }
 
-// Append publishes one message and waits at most timeout for the server's word. It returns the sequence it was stored
+// Append publishes one message and waits at most timeout for the server's word, longer for large data. It returns the sequence it was stored
 // at, or ErrConflict, ErrRefused, ErrTooLarge (with ErrRefused), ErrMissing or ErrAmbiguous, wrapped.
 func (s *Stream) Append(ctx context.Context, subject string, header nats.Header, data []byte, timeout time.Duration) (uint64, error) {
 	seq, err := s.conn.publish(ctx, &nats.Msg{Subject: subject, Header: header, Data: data}, timeout)
@@ -252,7 +252,7 @@ func (c *Conn) publish(ctx context.Context, m *nats.Msg, timeout time.Duration) 
 }
 
 func (c *Conn) publishRequest(ctx context.Context, m *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
-	ctx, cancel := c.waitContext(ctx, timeout)
+	ctx, cancel := c.waitContext(ctx, timeout+transferTime(len(m.Data)))
 	defer cancel()
 	answer, err := c.nc.RequestMsgWithContext(ctx, m)
 	if errors.Is(err, nats.ErrMaxPayload) {
@@ -263,6 +263,14 @@ func (c *Conn) publishRequest(ctx context.Context, m *nats.Msg, timeout time.Dur
 	}
 	return answer, nil
 }
+
+// transferTime is what a large message is granted on top of any timeout: a slow link's time.
+func transferTime(size int) time.Duration {
+	return time.Duration(size) * time.Second / slowLink
+}
+
+// slowLink is the rate of a slow link, in bytes a second.
+const slowLink = 4 << 20
 
 func readPublishAnswer(data []byte) (uint64, error) {
 	var answer publishAnswer

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -108,15 +109,15 @@ func (c *Conn) SendUplink(u *Uplink) error {
 // ListenControl calls fn for every Answer to one worker and to all, from one goroutine at a time, until stop is called.
 // What is no Answer is skipped and logged. fn must not call stop.
 func (c *Conn) ListenControl(worker spec.WorkerID, fn func(Answer)) (stop func(), err error) {
-	var turn = make(chan struct{}, 1) // two subscriptions, one call at a time
+	var turn sync.Mutex // two subscriptions, one call at a time
 	handle := func(m *nats.Msg) {
 		answer, err := DecodeAnswer(m.Data)
 		if err != nil {
 			c.log.Warn("ignored a malformed message", "subject", m.Subject, "error", err)
 			return
 		}
-		turn <- struct{}{}
-		defer func() { <-turn }()
+		turn.Lock()
+		defer turn.Unlock()
 		fn(*answer)
 	}
 	stopOwn, err := c.subscribe(ControlSubject(worker), handle)

@@ -67,7 +67,7 @@ const (
 	RoleAlarmed    Role = "alarmed" // the journal is gone or damaged: a person decides
 )
 
-// ErrNotLeader: the coordinator does not lead the run, so it cannot answer for it.
+// ErrNotLeader says that the coordinator does not lead the run, so it cannot answer for it.
 var ErrNotLeader = errors.New("this coordinator does not lead the run")
 
 // Coordinator serves one run: it stands by, and leads when nobody else does. Its methods are safe for concurrent use.

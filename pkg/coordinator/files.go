@@ -88,11 +88,11 @@ func (f *files) run(ctx context.Context) {
 		case <-tick.C:
 		case <-f.arrived:
 		}
-		f.write(ctx, time.Now())
+		f.write(time.Now())
 	}
 }
 
-func (f *files) write(ctx context.Context, now time.Time) {
+func (f *files) write(now time.Time) {
 	f.mu.Lock()
 	dirty, urgent := f.dirty, f.urgent
 	f.mu.Unlock()
@@ -103,7 +103,7 @@ func (f *files) write(ctx context.Context, now time.Time) {
 		f.mu.Lock()
 		f.dirty, f.urgent = false, false
 		f.mu.Unlock()
-		f.snapshot(ctx)
+		f.snapshot()
 		f.snapshots.took(now, time.Now())
 	}
 	if now = time.Now(); f.reports.due(now, urgent) {
@@ -113,7 +113,7 @@ func (f *files) write(ctx context.Context, now time.Time) {
 }
 
 // snapshot writes engine_state.json and calls the checkpoint hook.
-func (f *files) snapshot(ctx context.Context) {
+func (f *files) snapshot() {
 	reach := f.t.ledger.meta().NextSeq
 	state := f.t.ledger.state()
 	if err := f.state.Write(state); err != nil {

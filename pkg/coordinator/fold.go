@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"slices"
 
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/spec"
@@ -57,7 +58,7 @@ func (f *fold) read(seq uint64, r *bus.Record) error {
 		f.parts = append(f.parts, r)
 		return nil
 	}
-	series := append(f.parts, r)
+	series := slices.Concat(f.parts, []*bus.Record{r})
 	f.parts = nil
 	for _, part := range series {
 		if err := f.apply(seq, part); err != nil {

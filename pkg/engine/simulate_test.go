@@ -16,9 +16,9 @@ import (
 // within bounded engine time.
 func TestSimulatedFaults(t *testing.T) {
 	t.Parallel()
-	seeds := 1500
+	seeds := 25
 	if testing.Short() {
-		seeds = 20
+		seeds = 10
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestSimulatedFaults(t *testing.T) {
 const (
 	tick       = 500 * time.Millisecond
 	faultyTime = 150 * time.Second // of faults
-	quietTime  = 250 * time.Second // within which all must end afterwards
+	quietTime  = 900 * time.Second // within which all must end afterwards
 	settleTime = 40 * time.Second  // after the last fault: then nothing published may wait any more
 )
 
@@ -327,6 +327,14 @@ func (w *simWorker) act(s *simulation) {
 	}
 }
 
+// duration draws how long an attempt takes: one in six outlives a lease.
+func (s *simulation) duration() time.Duration {
+	if s.rng.IntN(6) == 0 {
+		return time.Duration(50+s.rng.IntN(50)) * tick
+	}
+	return time.Duration(1+s.rng.IntN(20)) * tick
+}
+
 // outcome draws how an attempt ends.
 func (s *simulation) outcome() Reported {
 	switch s.rng.IntN(10) {
@@ -372,7 +380,7 @@ func (w *simWorker) pull(s *simulation) {
 		}
 		s.claim++
 		ref := spec.AttemptRef{Task: b.task, Attempt: b.attempt, Claim: s.claim}
-		w.running = append(w.running, simAttempt{ref, s.m.now.Engine + time.Duration(1+s.rng.IntN(30))*tick})
+		w.running = append(w.running, simAttempt{ref, s.m.now.Engine + s.duration()})
 		w.uplink(s, Heartbeat{Worker: w.id, Boot: w.boot, Running: []spec.Holding{{AttemptRef: ref}}})
 	}
 }

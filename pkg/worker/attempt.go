@@ -142,24 +142,24 @@ func (a *attempt) watchLimits(stop func(a *attempt, cause error)) {
 	}
 }
 
-// watchStall looks again when the attempt would have been quiet for too long, and calls stalled when it was, twice.
+// watchStall looks again when the attempt may have been quiet for too long, and calls stalled when it was, twice.
 func (a *attempt) watchStall(limit time.Duration, suspected bool, stalled func()) {
 	quiet, progressed := a.news.quiet()
+	allowed := limit
 	if !progressed {
-		limit *= stallStartFactor
+		allowed *= stallStartFactor
 	}
-	left := limit - quiet
+	next := min(allowed-quiet, limit) // no later: progress shortens what is allowed
 	switch {
-	case left > 0:
+	case next > 0:
 		suspected = false
 	case suspected:
 		stalled()
 		return
 	default:
-		left, suspected = stallRecheck, true
+		next, suspected = stallRecheck, true
 	}
-	limit = a.dispatch.Recipe.StallTimeout
-	a.after(timerStall, left, func() { a.watchStall(limit, suspected, stalled) })
+	a.after(timerStall, next, func() { a.watchStall(limit, suspected, stalled) })
 }
 
 // news is what an attempt tells while it runs. Its methods may be called concurrently.

@@ -152,6 +152,13 @@ func (l *testLink) uplinks() (all []*bus.Uplink) {
 	return all
 }
 
+// refusals returns how many publishes failed.
+func (l *testLink) refusals() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
+}
+
 // lastBeat returns the newest full heartbeat.
 func (l *testLink) lastBeat() *bus.Uplink {
 	all := l.uplinks()

@@ -47,6 +47,7 @@ func (w workdir) state() (s state) {
 // writeState replaces engine_state.json, as a person with an editor does.
 func (w workdir) writeState(s state) {
 	w.t.Helper()
+	s.Queued, s.Running = append([]task{}, s.Queued...), append([]task{}, s.Running...) // no nulls
 	text, err := json.MarshalIndent(s, "", "    ")
 	if err != nil {
 		w.t.Fatal(err)

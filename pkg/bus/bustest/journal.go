@@ -30,6 +30,8 @@ func TestJournal(t *testing.T, newWorld func(t *testing.T) World) {
 		"ReadStops":         journalReadStops,
 		"ReadBeyondTheEnd":  journalReadBeyond,
 		"Purge":             journalPurge,
+		"PurgedWhileRead":   journalPurgedWhileRead,
+		"LargestRecord":     journalLargest,
 		"PurgeAll":          journalPurgeAll,
 		"DeletedAndCreated": journalRecreated,
 		"RunsAreApart":      journalRuns,
@@ -283,6 +285,46 @@ func journalPurge(t *testing.T, w World) {
 	fill(t, j, 11, 11)
 	must(t, j.Purge(deadline(t), 3)) // below the first: nothing
 	wantBounds(t, j, 6, 11)
+}
+
+// journalPurgedWhileRead: what is purged before it was delivered is a gap, not a wait without end.
+func journalPurgedWhileRead(t *testing.T, w World) {
+	j := newJournal(t, w)
+	const records, size = 7, 3 << 20
+	for n := range uint64(records) {
+		must(t, j.Append(deadline(t), n, make([]byte, size)))
+	}
+	var seqs []uint64
+	err := j.Read(deadline(t), 1, func(seq uint64, data []byte) error {
+		if seq == 1 {
+			must(t, j.Purge(deadline(t), records+1))
+		}
+		seqs = append(seqs, seq)
+		return nil
+	})
+	switch {
+	case err == nil: // all had been delivered
+		if !slices.Equal(seqs, sequences(1, records)) {
+			t.Fatalf("read %v", seqs)
+		}
+	default:
+		wantError(t, err, bus.ErrGap)
+	}
+}
+
+func journalLargest(t *testing.T, w World) {
+	j := newJournal(t, w)
+	data := bytes.Repeat([]byte("x"), bus.MaxPayloadDefault-bus.AppendOverhead)
+	must(t, j.Append(deadline(t), 0, data))
+	if got, err := j.Get(deadline(t), 1); err != nil || !bytes.Equal(got, data) {
+		t.Fatalf("got %d bytes, error %v", len(got), err)
+	}
+	must(t, j.Read(deadline(t), 1, func(_ uint64, got []byte) error {
+		if !bytes.Equal(got, data) {
+			t.Errorf("read %d bytes", len(got))
+		}
+		return nil
+	}))
 }
 
 func journalPurgeAll(t *testing.T, w World) {

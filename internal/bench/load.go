@@ -1,0 +1,94 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strconv"
+
+	"autoresearch/pkg/spec"
+)
+
+// load is the work that both sides do: tasks numbered from 0. With a fan, the children of task i are numbered
+// fan*i+1 to fan*i+fan, as far as there are so many tasks, and only task 0 is there at the start; without one, all are.
+type load struct {
+	name    string // begins the ids: two loads on one side must not share them
+	tasks   int
+	fan     int
+	payload int // bytes of each task
+	window  int // the most tasks under way: the engine's budget and slots, raw's unanswered messages
+}
+
+// warmup is a small load of the same kind, to be done before the clock starts.
+func (l load) warmup() load {
+	l.name, l.tasks = "warm", min(l.tasks, 10*l.window)
+	return l
+}
+
+// roots is how many tasks are there at the start: the first ones.
+func (l load) roots() int {
+	if l.fan > 0 {
+		return min(1, l.tasks)
+	}
+	return l.tasks
+}
+
+// children returns the numbers of a task's children: first and those up to end, without end.
+func (l load) children(i int) (first, end int) {
+	first = min(l.tasks, l.fan*i+1)
+	return first, min(l.tasks, l.fan*(i+1)+1)
+}
+
+// spec returns a task as the engine takes it, its payload a JSON object of the load's size.
+func (l load) spec(i int) spec.TaskSpec {
+	return spec.TaskSpec{ID: spec.TaskID(l.name + "-" + strconv.Itoa(i)), Kind: spec.KindDefault, Payload: l.object(i)}
+}
+
+func (l load) specs(first, end int) []spec.TaskSpec {
+	specs := make([]spec.TaskSpec, 0, max(0, end-first))
+	for i := first; i < end; i++ {
+		specs = append(specs, l.spec(i))
+	}
+	return specs
+}
+
+// object returns {"n":i,"pad":"..."} of exactly the payload's size, or the shortest that is larger.
+func (l load) object(i int) spec.Payload {
+	head := fmt.Appendf(make([]byte, 0, l.payload), `{"n":%d,"pad":"`, i)
+	pad := max(0, l.payload-len(head)-len(`"}`))
+	return append(append(head, bytes.Repeat([]byte{'x'}, pad)...), `"}`...)
+}
+
+// number is the inverse of spec's id.
+func (l load) number(id spec.TaskID) (int, error) {
+	prefix := l.name + "-"
+	if len(id) <= len(prefix) || string(id[:len(prefix)]) != prefix {
+		return 0, fmt.Errorf("task %q is not of load %s", id, l.name)
+	}
+	i, err := strconv.Atoi(string(id[len(prefix):]))
+	if err != nil || i < 0 || i >= l.tasks || i > math.MaxUint32 {
+		return 0, fmt.Errorf("task %q is none of the %d of load %s", id, l.tasks, l.name)
+	}
+	return i, nil
+}
+
+// tally counts finished tasks, each once. It is not safe for concurrent use.
+type tally struct {
+	seen []bool
+	left int
+}
+
+func newTally(tasks int) tally { return tally{seen: make([]bool, tasks), left: tasks} }
+
+// finish counts a task; false when it was counted before.
+func (t *tally) finish(i int) bool {
+	if t.seen[i] {
+		return false
+	}
+	t.seen[i] = true
+	t.left--
+	return true
+}
+
+// finished is how many were counted.
+func (t *tally) finished() int { return len(t.seen) - t.left }

@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"autoresearch/pkg/bus"
+)
+
+// arena is where the sides of one row meet: the NATS server that both use, and how each is measured.
+type arena struct {
+	o      *Options
+	row    string
+	load   load
+	dir    string
+	server *serverProcess
+	log    *slog.Logger
+	opened int // sides opened so far
+}
+
+// side is one of the two that are compared. It is opened for each round, and closed with all it made on the server.
+type side interface {
+	// do does a load and returns when its last task is finished: what the clock runs over.
+	do(ctx context.Context, l load) error
+	// check makes sure, off the clock, that the load was really done.
+	check(ctx context.Context) error
+	// finished is how many tasks of the load are finished; it may be called during do.
+	finished() int
+	close() error
+}
+
+type openFunc func(ctx context.Context, a *arena) (side, error)
+
+// sample is one side's part of a round.
+type sample struct {
+	tasks int
+	wall  time.Duration
+	cpu   time.Duration // of this process and the server's; 0 where it cannot be told
+}
+
+func (s sample) perSecond() float64 { return float64(s.tasks) / s.wall.Seconds() }
+
+// cpuMicros is the CPU time of one task in microseconds.
+func (s sample) cpuMicros() float64 { return float64(s.cpu.Microseconds()) / float64(s.tasks) }
+
+// versus compares the engine with raw JetStream in rounds. Which of the two goes first alternates.
+func versus(l load) measureFunc {
+	return func(ctx context.Context, o *Options, name string) (Result, error) {
+		l.tasks = o.Tasks
+		r := &Versus{Tasks: l.tasks, PayloadBytes: l.payload, InFlight: l.window, Durability: durability}
+		a, err := openArena(ctx, o, name, l)
+		if err != nil {
+			return nil, err
+		}
+		guarded, release := a.server.guard(ctx)
+		err = a.rounds(guarded, r)
+		release()
+		return r, errors.Join(err, a.close())
+	}
+}
+
+// durability says what the servers of these rows are set to.
+const durability = "NATS: file storage, default sync (acknowledged before fsync, fsync every 2 min); " +
+	"the engine's worker also fsyncs each group of results to its spool before it sends them"
+
+func openArena(ctx context.Context, o *Options, name string, l load) (*arena, error) {
+	dir, err := os.MkdirTemp(o.Dir, "autoresearch-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
+	a := &arena{o: o, row: name, load: l, dir: dir, log: o.logger()}
+	a.server, err = startServer(ctx, o.ServerCommand, filepath.Join(dir, "nats"), false)
+	if err == nil {
+		err = a.keepStream(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// keepStream makes a stream that stays: after an account's last stream is deleted, the next create fails at times.
+func (a *arena) keepStream(ctx context.Context) error {
+	conn, err := a.connect(ctx, "bench")
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(conn.NATS())
+	if err == nil {
+		_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH_KEEP", Subjects: []string{"bench.keep"}, Storage: jetstream.MemoryStorage})
+	}
+	return errors.Join(err, conn.Close())
+}
+
+// connect connects over TCP, with the same settings for both sides.
+func (a *arena) connect(ctx context.Context, name string) (*bus.Conn, error) {
+	return bus.Connect(ctx, bus.Options{URL: a.server.url, Name: name, Logger: a.log})
+}
+
+func (a *arena) close() error {
+	var err error
+	if a.server != nil {
+		err = a.server.stop()
+	}
+	if err := errors.Join(err, os.RemoveAll(a.dir)); err != nil {
+		return fmt.Errorf("clean up after row %s: %w", a.row, err)
+	}
+	return nil
+}
+
+// rounds measures both sides in turn.
+func (a *arena) rounds(ctx context.Context, r *Versus) error {
+	for n := range a.o.Rounds {
+		var engine, raw sample
+		sides := []struct {
+			name string
+			open openFunc
+			to   *sample
+		}{{"raw JetStream", openRaw, &raw}, {"engine", openEngine, &engine}}
+		if n%2 == 1 {
+			sides[0], sides[1] = sides[1], sides[0]
+		}
+		for _, s := range sides {
+			what := fmt.Sprintf("%s, round %d of %d, %s", a.row, n+1, a.o.Rounds, s.name)
+			var err error
+			if *s.to, err = a.measure(ctx, what, s.open); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+		}
+		r.add(engine, raw)
+	}
+	return nil
+}
+
+// measure opens a side, warms it up, and times the load.
+func (a *arena) measure(ctx context.Context, what string, open openFunc) (_ sample, err error) {
+	a.opened++
+	s, err := open(ctx, a)
+	if err != nil {
+		return sample{}, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := a.work(ctx, what+", warming up", s, a.load.warmup()); err != nil {
+		return sample{}, err
+	}
+	if _, ok := s.(*engineSide); ok && a.o.CPUProfile != "" {
+		stop, err := profileCPU(a.o.CPUProfile)
+		if err != nil {
+			return sample{}, err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	runtime.GC() // each side pays for its own garbage only
+	cpu, began := a.cpu(), time.Now()
+	if err := a.work(ctx, what, s, a.load); err != nil {
+		return sample{}, err
+	}
+	took := sample{tasks: a.load.tasks, wall: time.Since(began), cpu: a.cpu() - cpu}
+	a.o.say("%s: %.0f tasks/s", what, took.perSecond())
+	return took, nil
+}

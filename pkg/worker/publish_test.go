@@ -1,0 +1,290 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+// addressLog catches the address that a worker logs.
+type addressLog struct{ found chan string }
+
+func (l *addressLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *addressLog) Write(b []byte) (int, error) {
+	if _, address, ok := strings.Cut(string(b), " address="); ok {
+		l.found <- strings.TrimSpace(address)
+	}
+	return len(b), nil
+}
+
+func readAll(t *testing.T, body io.ReadCloser) string {
+	t.Helper()
+	text, err := io.ReadAll(body)
+	if err := errors.Join(err, body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func succeed(context.Context, spec.Attempt) (spec.TaskResult, error) { return spec.TaskResult{}, nil }
+
+// TestPublishIsTriedAgain: the result stays listed, first as running, and is sent when the stream is back.
+func TestPublishIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, runners(map[string]spec.RunnerFunc{"train": succeed}))
+		b.limit = time.Hour
+		b.change(func() { b.publishErr = bus.ErrMissing })
+		b.give(dispatch("t"))
+		time.Sleep(10 * time.Minute)
+		if beat := b.lastBeat(); len(beat.Finished) != 1 || len(beat.Running) != 0 || beat.Slots[0].Free != 2 {
+			t.Errorf("heartbeat %+v", beat)
+		}
+		if n := b.refusals(); n < 100 || n > 300 {
+			t.Errorf("%d tries in 10 min", n)
+		}
+		b.change(func() { b.publishErr = nil })
+		b.again()
+		synctest.Wait()
+		if report, _ := b.report("t", 1); report.Failure != nil {
+			t.Errorf("report %+v", report)
+		}
+	})
+}
+
+// TestRunsDoNotBlockEachOther: one run's missing stream is no other run's matter.
+func TestRunsDoNotBlockEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		link := &partialLink{testLink: newTestLink(), missing: "dead"}
+		o := testOptions(t)
+		o.Runners = map[string]spec.Runner{"train": spec.RunnerFunc(succeed)}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
+		}()
+		link.change(func() {
+			for i := range 10 {
+				link.tasks[testClass] = append(link.tasks[testClass], dispatch(taskID(i)),
+					dispatch(taskID(i), func(d *bus.Dispatch) { d.Run = "dead" }))
+			}
+		})
+		time.Sleep(time.Second)
+		if n := len(link.reports()); n != 10 {
+			t.Errorf("%d reports", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type partialLink struct {
+	*testLink
+	missing spec.RunName
+}
+
+func (l *partialLink) publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error {
+	if run == l.missing {
+		return bus.ErrMissing
+	}
+	return l.testLink.publish(ctx, run, m)
+}
+
+// TestBatchesFitIntoMessages: large results are split over messages, and the memory of what waits is bounded.
+func TestBatchesFitIntoMessages(t *testing.T) {
+	t.Parallel()
+	output := []byte(`{"a":"` + strings.Repeat("x", 300<<10) + `"}`)
+	b := startBench(t, func(o *Options) { o.Slots[testClass] = 50 }, runners(map[string]spec.RunnerFunc{
+		"train": func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+			return spec.TaskResult{Output: output}, nil
+		},
+	}))
+	b.change(func() { b.publishErr = errors.New("away") })
+	for i := range 50 {
+		b.give(dispatch(taskID(i)))
+	}
+	b.until("all are done", func() bool {
+		b.hello()
+		s := b.lastBeat().Slots
+		return b.refusals() > 0 && len(s) > 0 && s[0].Free == 50
+	})
+	b.change(func() { b.publishErr = nil })
+	b.again()
+	for i := range 50 {
+		if report, result := b.report(taskID(i), 1); report.Failure != nil || len(result.Output) != len(output) {
+			t.Fatalf("report %d: %+v", i, report.Failure)
+		}
+	}
+}
+
+// TestServerTakesLess: a result that fitted when it was made, and does not now, becomes a failure instead of an obstacle.
+func TestServerTakesLess(t *testing.T) {
+	t.Parallel()
+	b := startBench(t, runners(map[string]spec.RunnerFunc{
+		"train": func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+			return spec.TaskResult{Output: []byte(`{"a":"` + strings.Repeat("x", 300<<10) + `"}`)}, nil
+		},
+	}))
+	b.change(func() { b.publishErr = errors.New("away") })
+	b.give(dispatch("t"))
+	b.until("it was tried", func() bool { return b.refusals() > 0 })
+	b.change(func() { b.publishErr, b.max = nil, 64<<10 })
+	if report, _ := b.report("t", 1); report.Failure.Cause() != spec.CauseResultTooLarge {
+		t.Errorf("report %+v", report.Failure)
+	}
+}
+
+// TestDiskFull: results that the spool cannot keep are sent from memory, and kept when there is room again.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	o, err := testOptions(t).withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Runners = map[string]spec.Runner{"train": spec.RunnerFunc(succeed)}
+	w, closeFiles, err := open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, room, _ := openFailing(t, o.Dir+"/other.log")
+	w.spool = full
+	*room = 0
+	b := &bench{testLink: newTestLink(), t: t, o: o, done: make(chan error, 1), limit: 20 * time.Second}
+	w.link = b.testLink
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { b.done <- errors.Join(w.run(ctx), closeFiles()) }()
+	for i := range 5 {
+		b.give(dispatch(taskID(i)))
+		b.report(taskID(i), 1)
+	}
+	first, _ := b.report(taskID(0), 1)
+	b.tell(bus.Answer{Epoch: 1, SendAgain: []bus.AttemptRef{first.AttemptRef}})
+	b.report(taskID(0), 2)
+	b.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{first.AttemptRef}})
+	full.mu.Lock()
+	*room = 1 << 20
+	full.mu.Unlock()
+	b.give(dispatch("last"))
+	b.report("last", 1)
+	cancel()
+	if err := b.end(); err != nil {
+		t.Fatal(err)
+	}
+	if _, entries := full.volume(); entries != 5 {
+		t.Errorf("the spool holds %d results", entries)
+	}
+}
+
+// TestUnreadableSpoolEntry: a sound frame that holds no result is dropped, the others are sent.
+func TestUnreadableSpoolEntry(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	s, _ := mustOpen(t, o.Dir+"/"+spoolFileName)
+	good, err := bus.EncodeResultMessage(&bus.ResultMessage{Worker: "w", Reports: []bus.Report{
+		{AttemptRef: bus.AttemptRef{Run: testRun, Task: "good", Attempt: 2, Claim: 7}, Body: encoded(t, spec.TaskResult{})}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, s, "nonsense", string(good))
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	b := restart(t, o, newTestLink())
+	if report, _ := b.report("good", 1); report.Claim != 7 || report.Attempt != 2 {
+		t.Errorf("report %+v", report)
+	}
+	b.stop()
+	if err := b.end(); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := mustOpen(t, o.Dir+"/"+spoolFileName)
+	if got := contents(t, again); len(got) != 1 {
+		t.Errorf("the spool holds %d entries", len(got))
+	}
+}
+
+func encoded(t *testing.T, result spec.TaskResult) []byte {
+	t.Helper()
+	body, err := bus.EncodeResult(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// BenchmarkWorker measures attempts that do nothing, end to end but for NATS.
+func BenchmarkWorker(b *testing.B) {
+	for _, slots := range []int{1, 16, 256} {
+		b.Run(fmt.Sprint("slots", slots), func(b *testing.B) { benchmarkWorker(b, slots, b.N) })
+	}
+}
+
+func benchmarkWorker(b *testing.B, slots, tasks int) {
+	link := &feedLink{testLink: newTestLink(), left: tasks, finished: make(chan struct{})}
+	o := Options{
+		Dir: b.TempDir(), Slots: map[string]int{testClass: slots}, Logger: slog.New(slog.DiscardHandler),
+		Runners: map[string]spec.Runner{"train": spec.RunnerFunc(succeed)},
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	go func() {
+		done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
+	}()
+	<-link.finished
+	b.StopTimer()
+	b.ReportMetric(float64(tasks)/b.Elapsed().Seconds(), "attempts/s")
+	cancel()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// feedLink brings as many tasks as are asked for and receipts every result at once.
+type feedLink struct {
+	*testLink
+	given, left, reported int
+	finished              chan struct{}
+}
+
+func (l *feedLink) pull(ctx context.Context, _ string, n int, _ time.Duration) (got []*bus.Dispatch, err error) {
+	n = min(n, l.left)
+	if n == 0 {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	l.left -= n
+	for range n {
+		l.given++
+		got = append(got, dispatch(taskID(l.given)))
+	}
+	return got, nil
+}
+
+func (l *feedLink) publish(_ context.Context, _ spec.RunName, m *bus.ResultMessage) error {
+	answer := bus.Answer{Run: testRun, Epoch: 1}
+	for _, report := range m.Reports {
+		answer.Receipt = append(answer.Receipt, report.AttemptRef)
+	}
+	l.answer(answer)
+	if l.reported += len(m.Reports); l.left == 0 && l.reported == l.given {
+		close(l.finished)
+	}
+	return nil
+}
+
+func (l *feedLink) uplink(*bus.Uplink) error { return nil }
