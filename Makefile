@@ -10,7 +10,7 @@ FUZZTIME   ?= 10s
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race-ten lint bench fuzz clean
+.PHONY: help demo judge build test race-ten lint bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: build ## Search a language model's parameters on a real book, in under 3 m
 	@echo
 	@echo "report:   $(DEMO_DIR)/report.md"
 	@echo "pictures: $(DEMO_DIR)/progress.png  $(DEMO_DIR)/hypothesis_tree.png"
+
+judge: ## Score what the demo found on the test split that it never saw
+	$(GO) run ./examples/charlm/judge $(DEMO_DIR)
 
 build: ## Build the three programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...

@@ -20,7 +20,7 @@ func root() *cobra.Command {
 			"hypotheses from their results. It loses nothing when anything crashes: the same command again goes on.",
 		Version: cli.Version(),
 	}
-	cmd.AddCommand(engineCommand(), summaryCommand(), workflowCommand(), versionCommand())
+	cmd.AddCommand(engineCommand(), summaryCommand(), workflowCommand(), benchCommand(), versionCommand())
 	return cmd
 }
 

@@ -126,7 +126,7 @@ func (e *engineSide) do(ctx context.Context, l load) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return e.until(ctx, func() bool { return e.done() >= l.tasks })
+	return e.until(ctx, func() bool { return e.finished() >= l.tasks })
 }
 
 // submitChunk is how many tasks one submission holds.
@@ -161,7 +161,7 @@ func (e *engineSide) check(context.Context) error {
 	return j.trouble()
 }
 
-func (e *engineSide) done() int {
+func (e *engineSide) finished() int {
 	status, err := e.coordinator.Status()
 	if err != nil {
 		return 0

@@ -79,7 +79,9 @@ func (r *rawSide) connect(ctx context.Context, a *arena, name string) (*bus.Conn
 		return nil, nil, err
 	}
 	js, err := jetstream.New(conn.NATS(), jetstream.WithPublishAsyncErrHandler(
-		func(_ jetstream.JetStream, m *nats.Msg, err error) { r.fail(fmt.Errorf("publish to %s: %w", m.Subject, err)) }))
+		func(_ jetstream.JetStream, m *nats.Msg, err error) {
+			r.fail(fmt.Errorf("publish to %s: %w", m.Subject, err))
+		}))
 	return conn, js, err
 }
 
@@ -179,7 +181,7 @@ func (r *rawSide) fail(err error) {
 	}
 }
 
-func (r *rawSide) done() int {
+func (r *rawSide) finished() int {
 	j := r.job.Load()
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -77,7 +77,7 @@ func openArena(ctx context.Context, o *Options, name string, l load) (*arena, er
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary folder: %w", err)
 	}
-	a := &arena{o: o, row: name, load: l, dir: dir, log: o.logger()}
+	a := &arena{o: o, row: name, load: l, dir: dir, log: o.Logger}
 	a.server, err = startServer(ctx, o.ServerCommand, filepath.Join(dir, "nats"), false)
 	if err == nil {
 		err = a.keepStream(ctx)
@@ -142,14 +142,14 @@ func (a *arena) rounds(ctx context.Context, r *Versus) error {
 }
 
 // measure opens a side, warms it up, and times the load.
-func (a *arena) measure(ctx context.Context, what string, open openFunc) (_ sample, err error) {
+func (a *arena) measure(ctx context.Context, what string, open openFunc) (took sample, err error) {
 	a.opened++
 	s, err := open(ctx, a)
 	if err != nil {
 		return sample{}, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if err := a.work(ctx, what+", warming up", s, a.load.warmup()); err != nil {
+	if _, err := a.time(ctx, what+", warming up", s, a.load.warmup()); err != nil {
 		return sample{}, err
 	}
 	if _, ok := s.(*engineSide); ok && a.o.CPUProfile != "" {
@@ -159,12 +159,72 @@ func (a *arena) measure(ctx context.Context, what string, open openFunc) (_ samp
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
+	if took, err = a.time(ctx, what, s, a.load); err == nil {
+		a.o.say("%s: %.0f tasks/s", what, took.perSecond())
+	}
+	return took, err
+}
+
+// time runs the clock over one load, and has it checked.
+func (a *arena) time(ctx context.Context, what string, s side, l load) (sample, error) {
+	ctx, watched := a.watch(ctx, what, s, l)
+	defer watched()
 	runtime.GC() // each side pays for its own garbage only
 	cpu, began := a.cpu(), time.Now()
-	if err := a.work(ctx, what, s, a.load); err != nil {
+	if err := s.do(ctx, l); err != nil {
 		return sample{}, err
 	}
-	took := sample{tasks: a.load.tasks, wall: time.Since(began), cpu: a.cpu() - cpu}
-	a.o.say("%s: %.0f tasks/s", what, took.perSecond())
-	return took, nil
+	took := sample{tasks: l.tasks, wall: time.Since(began), cpu: a.cpu() - cpu}
+	return took, s.check(ctx)
+}
+
+// Times of watching a load.
+const (
+	watchInterval = time.Second
+	stuckAfter    = time.Minute
+)
+
+// errStuck ends a load that goes on no more.
+var errStuck = fmt.Errorf("no task was finished for %v", stuckAfter)
+
+// watch says every second how far a load is, and ends its context when it is stuck.
+func (a *arena) watch(ctx context.Context, what string, s side, l load) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		last, moved := 0, time.Now()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if n := s.finished(); n != last {
+				last, moved = n, time.Now()
+			}
+			a.o.say("%s: %d of %d tasks", what, last, l.tasks)
+			if time.Since(moved) > stuckAfter {
+				cancel(errStuck)
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
+}
+
+// profileCPU writes a CPU profile of this process to path until stop is called.
+func profileCPU(path string) (stop func() error, err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("write the CPU profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the CPU profile: %w", err), file.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return file.Close()
+	}, nil
 }

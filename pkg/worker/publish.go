@@ -17,6 +17,8 @@ const (
 	publishTimeout = 10 * time.Second
 	// batchReports bounds the reports of one message.
 	batchReports = 1000
+	// batchMax bounds one message of several reports, in bytes, where the server would take more.
+	batchMax = 1 << 20
 	// messageReserve is what a message needs besides its reports, in bytes.
 	messageReserve = 8 << 10
 	// outboxMemory is how much an outbox holds in memory, in bytes; what is on disk beyond it is read back when its turn
@@ -204,7 +206,7 @@ func (w *worker) load(r *result) *bus.Report {
 }
 
 // messageMax is how large a batch may be, in encoded bytes.
-func (w *worker) messageMax() int { return w.link.maxPayload() - messageReserve }
+func (w *worker) messageMax() int { return min(w.link.maxPayload(), batchMax) - messageReserve }
 
 // pause waits for d, until ctx is done, or until the connection is back.
 func (w *worker) pause(ctx context.Context, d time.Duration) {
