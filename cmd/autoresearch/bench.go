@@ -29,9 +29,9 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure the engine beside raw JetStream on this machine",
-		Long: `Measure the engine beside raw JetStream on this machine: the same number of messages of the same size, as many in flight, on
-the same NATS server, in turn. The server runs as a child process with its files in a temporary folder. What counts is the
-ratio: numbers of different machines, or of a busy one, do not compare.
+		Long: `Measure the engine beside raw JetStream on this machine: the same number of tasks of the same size, as many in flight,
+on the same NATS server, in turn. The server runs as a child process with its files in a temporary folder. What counts is
+the ratio: rates of different machines, or of a busy one, do not compare.
 
 The rows:
 ` + bench.Describe(),
@@ -48,7 +48,8 @@ The rows:
 	fs.BoolVar(&o.quick, "quick", false, fmt.Sprintf("%d tasks a round instead of %d", bench.TasksQuick, bench.TasksDefault))
 	fs.StringVarP(&o.output, "output", "o", "text", "report as `FORMAT`: text or json")
 	fs.StringVar(&o.dir, "dir", "", "make the temporary folder in `DIR`: a disk like the one NATS will have")
-	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of coordinator and worker in the last round to `FILE`")
+	fs.StringVar(&o.cpuProfile, "cpuprofile", "",
+		"write a CPU profile of coordinator and worker, in the round measured last, to `FILE`")
 	cmd.AddCommand(benchServerCommand())
 	return cmd
 }

@@ -275,7 +275,8 @@ func (e *engine) run(ctx context.Context, signals *cli.Signals) (coordinator.Sta
 		}
 		return nil
 	})
-	return status, g.Wait()
+	err := g.Wait() // which sets status
+	return status, err
 }
 
 // interruptTimeout bounds how long a graceful end waits for the journal.

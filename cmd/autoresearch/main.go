@@ -18,6 +18,8 @@ func root() *cobra.Command {
 		Short: "A distributed engine for automated experiment search",
 		Long: "autoresearch keeps a priority queue of experiments, runs them on the machines at hand, and grows a tree of\n" +
 			"hypotheses from their results. It loses nothing when anything crashes: the same command again goes on.",
+		Example: "  autoresearch engine --workflow examples/charlm/workflow.yaml --workdir runs/demo\n" +
+			"  autoresearch summary runs/demo",
 		Version: cli.Version(),
 	}
 	cmd.AddCommand(engineCommand(), summaryCommand(), workflowCommand(), benchCommand(), versionCommand())
@@ -26,9 +28,10 @@ func root() *cobra.Command {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { cmd.Println(cli.Version()) },
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  autoresearch version",
+		Args:    cobra.NoArgs,
+		Run:     func(cmd *cobra.Command, _ []string) { cmd.Println(cli.Version()) },
 	}
 }

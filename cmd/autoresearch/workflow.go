@@ -10,7 +10,9 @@ import (
 )
 
 func workflowCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "workflow", Short: "Check workflow files"}
+	cmd := &cobra.Command{
+		Use: "workflow", Short: "Check workflow files", Example: "  autoresearch workflow validate examples/charlm/workflow.yaml",
+	}
 	cmd.AddCommand(validateCommand(), schemaCommand())
 	return cmd
 }

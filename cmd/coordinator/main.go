@@ -16,6 +16,7 @@ import (
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/coordinator"
+	"autoresearch/pkg/snapshot"
 )
 
 func main() { os.Exit(cli.Main(command())) }
@@ -87,6 +88,11 @@ func run(parent context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	lock, err := snapshot.Lock(o.workdir) // before anything is written to it
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	chosen, err := cli.ChooseWorkflow(ctx, cli.Registry(), o.workflow, o.argv, o.workdir)
 	if err != nil {
 		return err
@@ -98,7 +104,7 @@ func run(parent context.Context, o *options) (err error) {
 	defer func() { err = errors.Join(err, conn.Close(), stopServer()) }()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c, err := coordinator.New(o.options(conn, chosen, registry, log))
+	c, err := coordinator.New(o.options(conn, chosen, lock, registry, log))
 	if err != nil {
 		return err
 	}
@@ -118,7 +124,9 @@ func run(parent context.Context, o *options) (err error) {
 	return nil
 }
 
-func (o *options) options(conn *bus.Conn, chosen *cli.Chosen, r prometheus.Registerer, log *slog.Logger) coordinator.Options {
+func (o *options) options(
+	conn *bus.Conn, chosen *cli.Chosen, lock *snapshot.WorkdirLock, r prometheus.Registerer, log *slog.Logger,
+) coordinator.Options {
 	budget, name := chosen.Spec.MaxConcurrency(), chosen.Name
 	if o.maxConcurrency > 0 {
 		budget = o.maxConcurrency
@@ -128,7 +136,7 @@ func (o *options) options(conn *bus.Conn, chosen *cli.Chosen, r prometheus.Regis
 	}
 	return coordinator.Options{
 		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
-		MaxConcurrency: budget, Workdir: o.workdir, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
+		MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
 		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, Logger: log, Registerer: r,
 	}
 }

@@ -69,10 +69,16 @@ type row struct {
 	measure     measureFunc
 }
 
-// rows are all benchmarks in the order they run. A new one is a line here and a Result.
+// rows are all benchmarks in the order they run. A new one is an entry here and a Result.
 var rows = []row{
-	{"throughput", "independent tasks that do nothing", versus(load{name: "flat", payload: 200, window: 64})},
-	{"tree", "a tree that grows from one root, four children a task", versus(load{name: "tree", fan: 4, payload: 200, window: 64})},
+	{
+		"throughput", "independent tasks that do nothing, beside raw JetStream",
+		versus(load{name: "flat", payload: 200, window: 64}),
+	},
+	{
+		"tree", "a tree that grows from one root, four children a task, beside raw JetStream",
+		versus(load{name: "tree", fan: 4, payload: 200, window: 64}),
+	},
 }
 
 // Describe returns the rows, one a line, for a help text.

@@ -27,10 +27,9 @@ type engineSide struct {
 	workflow    *noop
 	before      int // tasks completed by earlier loads
 
-	ended            chan error // how the coordinator or the worker ended by itself
-	stopLeading      func()
-	stopWorking      func()
-	leading, working sync.WaitGroup
+	ended       chan error // how the coordinator or the worker ended by itself
+	stopLeading func()
+	stopWorking func()
 }
 
 // openEngine starts a coordinator and a worker and returns once the coordinator leads.
@@ -50,49 +49,57 @@ func openEngine(ctx context.Context, a *arena) (_ side, err error) {
 	if e.down, err = a.connect(ctx, "bench worker"); err != nil {
 		return nil, err
 	}
+	if err := e.startCoordinator(ctx, a); err != nil {
+		return nil, err
+	}
+	e.startWorker(ctx, a)
+	return e, nil
+}
+
+func (e *engineSide) startCoordinator(ctx context.Context, a *arena) (err error) {
 	e.coordinator, err = coordinator.New(coordinator.Options{
 		Conn: e.up, Run: e.run, Workflow: e.workflow, Name: "bench", MaxConcurrency: a.load.window, Logger: a.log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	e.stopLeading = start(ctx, &e.leading, e.ended, func(ctx context.Context) error {
+	e.stopLeading = start(ctx, e.ended, func(ctx context.Context) error {
 		_, err := e.coordinator.Run(ctx)
 		return err
 	})
-	if err := e.awaitLeader(ctx); err != nil {
-		return nil, err
-	}
-	e.stopWorking = start(ctx, &e.working, e.ended, func(ctx context.Context) error {
+	return e.until(ctx, func() bool {
+		_, err := e.coordinator.Status() // an error until it leads
+		return err == nil
+	})
+}
+
+func (e *engineSide) startWorker(ctx context.Context, a *arena) {
+	e.stopWorking = start(ctx, e.ended, func(ctx context.Context) error {
 		return worker.Run(ctx, worker.Options{
 			Conn: e.down, Dir: filepath.Join(a.dir, "worker-"+string(e.run)), Logger: a.log,
 			Slots:   map[string]int{spec.ClassDefault: a.load.window},
 			Runners: map[string]spec.Runner{spec.KindDefault: e.workflow},
 		})
 	})
-	return e, nil
 }
 
 // start runs f until stop is called, which waits for it. An end before that is told to ended.
-func start(ctx context.Context, wg *sync.WaitGroup, ended chan<- error, f func(context.Context) error) (stop func()) {
+func start(ctx context.Context, ended chan<- error, f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := f(ctx); ctx.Err() == nil {
-			ended <- fmt.Errorf("it ended by itself: %w", err)
+			ended <- errors.Join(errEndedEarly, err)
 		}
 	})
 	return func() { cancel(); wg.Wait() }
 }
 
+// errEndedEarly: the coordinator or the worker returned though nobody had asked it to.
+var errEndedEarly = errors.New("coordinator or worker ended by itself")
+
 // poll is how often a count is looked at.
 const poll = 200 * time.Microsecond
-
-func (e *engineSide) awaitLeader(ctx context.Context) error {
-	return e.until(ctx, func() bool {
-		_, err := e.coordinator.Status()
-		return err == nil
-	})
-}
 
 // until polls until ok.
 func (e *engineSide) until(ctx context.Context, ok func() bool) error {
@@ -175,7 +182,8 @@ func (e *engineSide) close() error {
 	e.stopLeading()
 	var errs []error
 	if e.coordinator != nil {
-		errs = append(errs, removeStreams(e.up, bus.JournalStream(e.run), bus.ResultsStream(e.run), "KV_"+bus.StateBucket(e.run)))
+		streams := []string{bus.JournalStream(e.run), bus.ResultsStream(e.run), "KV_" + bus.StateBucket(e.run)}
+		errs = append(errs, removeStreams(e.up, streams...))
 	}
 	for _, c := range []*bus.Conn{e.down, e.up} {
 		if c != nil {

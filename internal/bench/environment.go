@@ -49,9 +49,6 @@ func cpuModel() string {
 	return "unknown"
 }
 
-// cpu is the CPU time that this process and the server have used; it stands still where the kernel does not say.
-func (a *arena) cpu() time.Duration { return cpuTime(os.Getpid()) + cpuTime(a.server.cmd.Process.Pid) }
-
 // clockTick is the unit of CPU times in /proc.
 const clockTick = 10 * time.Millisecond
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -29,6 +30,7 @@ const (
 type rawSide struct {
 	up, down     *bus.Conn
 	upJS, downJS jetstream.JetStream
+	log          *slog.Logger
 	stops        []func()
 	job          atomic.Pointer[rawJob]
 }
@@ -47,7 +49,7 @@ type rawJob struct {
 }
 
 func openRaw(ctx context.Context, a *arena) (_ side, err error) {
-	r := &rawSide{}
+	r := &rawSide{log: a.log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -59,18 +61,29 @@ func openRaw(ctx context.Context, a *arena) (_ side, err error) {
 	if r.down, r.downJS, err = r.connect(ctx, a, "bench raw worker"); err != nil {
 		return nil, err
 	}
-	for _, config := range []jetstream.StreamConfig{
-		{Name: rawTasks, Subjects: []string{subjectRawTask}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage},
-		{Name: rawResults, Subjects: []string{subjectRawResult}, Storage: jetstream.FileStorage},
-	} {
-		if _, err := r.upJS.CreateStream(ctx, config); err != nil {
-			return nil, fmt.Errorf("create stream %s: %w", config.Name, err)
-		}
+	if err := r.createStreams(ctx); err != nil {
+		return nil, err
 	}
 	if err := r.consume(ctx, r.downJS, rawTasks, a.load.window, jetstream.AckExplicitPolicy, r.onTask); err != nil {
 		return nil, err
 	}
 	return r, r.consume(ctx, r.upJS, rawResults, a.load.window, jetstream.AckNonePolicy, r.onResult)
+}
+
+func (r *rawSide) createStreams(ctx context.Context) error {
+	tasks := jetstream.StreamConfig{
+		Name: rawTasks, Subjects: []string{subjectRawTask}, Storage: jetstream.FileStorage,
+		Retention: jetstream.WorkQueuePolicy,
+	}
+	results := jetstream.StreamConfig{
+		Name: rawResults, Subjects: []string{subjectRawResult}, Storage: jetstream.FileStorage,
+	}
+	for _, config := range []jetstream.StreamConfig{tasks, results} {
+		if _, err := r.upJS.CreateStream(ctx, config); err != nil {
+			return fmt.Errorf("create stream %s: %w", config.Name, err)
+		}
+	}
+	return nil
 }
 
 func (r *rawSide) connect(ctx context.Context, a *arena, name string) (*bus.Conn, jetstream.JetStream, error) {
@@ -93,7 +106,9 @@ func (r *rawSide) consume(ctx context.Context, js jetstream.JetStream, stream st
 		return fmt.Errorf("create a consumer of %s: %w", stream, err)
 	}
 	consuming, err := consumer.Consume(handle, jetstream.PullMaxMessages(rawBatches*window),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { r.fail(fmt.Errorf("consume %s: %w", stream, err)) }))
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			r.log.Warn("raw JetStream: consume", "stream", stream, "err", err) // the client goes on by itself
+		}))
 	if err != nil {
 		return fmt.Errorf("consume %s: %w", stream, err)
 	}
@@ -101,7 +116,8 @@ func (r *rawSide) consume(ctx context.Context, js jetstream.JetStream, stream st
 	return nil
 }
 
-// rawBatches is how many windows a pull asks for: so many that the next pull is made long before one runs out.
+// rawBatches is how many windows a pull asks for: so many that the next one is made long before it runs out. Fewer cost
+// raw JetStream some of its rate, more gain nothing.
 const rawBatches = 8
 
 // do implements side: from the first publish to the last result consumed.
@@ -174,11 +190,10 @@ func (r *rawSide) onResult(m jetstream.Msg) {
 }
 
 func (r *rawSide) fail(err error) {
-	if j := r.job.Load(); j != nil {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.fail(err)
-	}
+	j := r.job.Load() // only what a job published can fail
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fail(err)
 }
 
 func (r *rawSide) finished() int {

@@ -69,18 +69,13 @@ func (r *Report) WriteText(w io.Writer) error {
 
 // Versus is the comparison of the engine with raw JetStream: medians over the rounds, and their extremes.
 type Versus struct {
-	TasksPerS  float64 `json:"tasks_per_s"`
-	RawPerS    float64 `json:"raw_per_s"`
-	Ratio      float64 `json:"ratio"`
-	TasksCPUus float64 `json:"tasks_cpu_us"` // of all processes, for one task
-	RawCPUus   float64 `json:"raw_cpu_us"`
-
-	MinMax struct {
-		TasksPerS [2]float64 `json:"tasks_per_s"`
-		RawPerS   [2]float64 `json:"raw_per_s"`
-		Ratio     [2]float64 `json:"ratio"`
-	} `json:"min_max"`
-	Rounds []Round `json:"rounds"`
+	TasksPerS float64 `json:"tasks_per_s"`
+	RawPerS   float64 `json:"raw_per_s"`
+	Ratio     float64 `json:"ratio"`
+	TasksCPU  CPU     `json:"tasks_cpu_us"`
+	RawCPU    CPU     `json:"raw_cpu_us"`
+	MinMax    MinMax  `json:"min_max"`
+	Rounds    []Round `json:"rounds"`
 
 	Tasks        int    `json:"tasks"`
 	PayloadBytes int    `json:"payload_bytes"`
@@ -88,26 +83,42 @@ type Versus struct {
 	Durability   string `json:"durability"`
 }
 
+// CPU is the CPU time that one task costs, in microseconds: in this process, with both ends of the work, and in the
+// server's. It suffers less from a busy machine than the rates do.
+type CPU struct {
+	Clients float64 `json:"clients"`
+	Server  float64 `json:"server"`
+}
+
+// MinMax holds the least and the most of each number over the rounds.
+type MinMax struct {
+	TasksPerS [2]float64 `json:"tasks_per_s"`
+	RawPerS   [2]float64 `json:"raw_per_s"`
+	Ratio     [2]float64 `json:"ratio"`
+}
+
 // Round is one measurement of both sides.
 type Round struct {
-	TasksPerS  float64 `json:"tasks_per_s"`
-	RawPerS    float64 `json:"raw_per_s"`
-	Ratio      float64 `json:"ratio"`
-	TasksCPUus float64 `json:"tasks_cpu_us"`
-	RawCPUus   float64 `json:"raw_cpu_us"`
+	TasksPerS float64 `json:"tasks_per_s"`
+	RawPerS   float64 `json:"raw_per_s"`
+	Ratio     float64 `json:"ratio"`
+	TasksCPU  CPU     `json:"tasks_cpu_us"`
+	RawCPU    CPU     `json:"raw_cpu_us"`
 }
 
 // add takes a round in and brings the medians up to date.
 func (v *Versus) add(engine, raw sample) {
 	v.Rounds = append(v.Rounds, Round{
 		TasksPerS: engine.perSecond(), RawPerS: raw.perSecond(), Ratio: engine.perSecond() / raw.perSecond(),
-		TasksCPUus: engine.cpuMicros(), RawCPUus: raw.cpuMicros(),
+		TasksCPU: engine.cpu(), RawCPU: raw.cpu(),
 	})
 	v.TasksPerS, v.MinMax.TasksPerS = v.over(func(r Round) float64 { return r.TasksPerS })
 	v.RawPerS, v.MinMax.RawPerS = v.over(func(r Round) float64 { return r.RawPerS })
 	v.Ratio, v.MinMax.Ratio = v.over(func(r Round) float64 { return r.Ratio })
-	v.TasksCPUus, _ = v.over(func(r Round) float64 { return r.TasksCPUus })
-	v.RawCPUus, _ = v.over(func(r Round) float64 { return r.RawCPUus })
+	v.TasksCPU.Clients, _ = v.over(func(r Round) float64 { return r.TasksCPU.Clients })
+	v.TasksCPU.Server, _ = v.over(func(r Round) float64 { return r.TasksCPU.Server })
+	v.RawCPU.Clients, _ = v.over(func(r Round) float64 { return r.RawCPU.Clients })
+	v.RawCPU.Server, _ = v.over(func(r Round) float64 { return r.RawCPU.Server })
 }
 
 // over returns the median of one number over the rounds, and its extremes.
@@ -122,14 +133,16 @@ func (v *Versus) over(of func(Round) float64) (median float64, minMax [2]float64
 }
 
 func (v *Versus) lines(name string) []string {
-	rate := func(median float64, m [2]float64) string {
-		return fmt.Sprintf("%7.0f/s (%.0f to %.0f)", median, m[0], m[1])
+	side := func(what string, rate float64, m [2]float64, c CPU) string {
+		return fmt.Sprintf("  %-6s %8.0f tasks/s  (%.0f to %.0f), CPU a task: %.0f us clients, %.0f us server",
+			what, rate, m[0], m[1], c.Clients, c.Server)
 	}
 	return []string{
-		fmt.Sprintf("%s: %d tasks of %d bytes, %d in flight, medians of %d rounds", name, v.Tasks, v.PayloadBytes, v.InFlight, len(v.Rounds)),
-		fmt.Sprintf("  engine  %s, %.0f us of CPU a task", rate(v.TasksPerS, v.MinMax.TasksPerS), v.TasksCPUus),
-		fmt.Sprintf("  raw     %s, %.0f us of CPU a task", rate(v.RawPerS, v.MinMax.RawPerS), v.RawCPUus),
-		fmt.Sprintf("  ratio   %7.3f   (%.3f to %.3f)", v.Ratio, v.MinMax.Ratio[0], v.MinMax.Ratio[1]),
+		fmt.Sprintf("%s: %d tasks of %d bytes, %d in flight, medians of %d rounds (least to most)",
+			name, v.Tasks, v.PayloadBytes, v.InFlight, len(v.Rounds)),
+		side("engine", v.TasksPerS, v.MinMax.TasksPerS, v.TasksCPU),
+		side("raw", v.RawPerS, v.MinMax.RawPerS, v.RawCPU),
+		fmt.Sprintf("  %-6s %8.3f          (%.3f to %.3f)", "ratio", v.Ratio, v.MinMax.Ratio[0], v.MinMax.Ratio[1]),
 		"  " + v.Durability,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func startServer(ctx context.Context, command []string, dir string, syncAlways b
 	if len(command) == 0 {
 		return nil, errors.New("start the NATS server: no command to start it with")
 	}
-	args := append(command[1:len(command):len(command)], "--dir", dir)
+	args := slices.Concat(command[1:], []string{"--dir", dir})
 	if syncAlways {
 		args = append(args, "--sync-always")
 	}

@@ -40,21 +40,25 @@ type side interface {
 
 type openFunc func(ctx context.Context, a *arena) (side, error)
 
-// sample is one side's part of a round.
+// sample is one side's part of a round. The CPU times are 0 where the kernel does not tell them.
 type sample struct {
-	tasks int
-	wall  time.Duration
-	cpu   time.Duration // of this process and the server's; 0 where it cannot be told
+	tasks              int
+	wall               time.Duration
+	clientCPU, natsCPU time.Duration // of this process, of the server's
 }
 
 func (s sample) perSecond() float64 { return float64(s.tasks) / s.wall.Seconds() }
 
-// cpuMicros is the CPU time of one task in microseconds.
-func (s sample) cpuMicros() float64 { return float64(s.cpu.Microseconds()) / float64(s.tasks) }
+// cpu is what one task costs.
+func (s sample) cpu() CPU {
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(s.tasks) }
+	return CPU{Clients: each(s.clientCPU), Server: each(s.natsCPU)}
+}
 
 // versus compares the engine with raw JetStream in rounds. Which of the two goes first alternates.
 func versus(l load) measureFunc {
 	return func(ctx context.Context, o *Options, name string) (Result, error) {
+		l := l // rows may be measured at the same time
 		l.tasks = o.Tasks
 		r := &Versus{Tasks: l.tasks, PayloadBytes: l.payload, InFlight: l.window, Durability: durability}
 		a, err := openArena(ctx, o, name, l)
@@ -96,7 +100,9 @@ func (a *arena) keepStream(ctx context.Context) error {
 	}
 	js, err := jetstream.New(conn.NATS())
 	if err == nil {
-		_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH_KEEP", Subjects: []string{"bench.keep"}, Storage: jetstream.MemoryStorage})
+		_, err = js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: "BENCH_KEEP", Subjects: []string{"bench.keep"}, Storage: jetstream.MemoryStorage,
+		})
 	}
 	return errors.Join(err, conn.Close())
 }
@@ -119,24 +125,21 @@ func (a *arena) close() error {
 
 // rounds measures both sides in turn.
 func (a *arena) rounds(ctx context.Context, r *Versus) error {
+	sides := []struct {
+		name string
+		open openFunc
+	}{{"raw JetStream", openRaw}, {"engine", openEngine}}
 	for n := range a.o.Rounds {
-		var engine, raw sample
-		sides := []struct {
-			name string
-			open openFunc
-			to   *sample
-		}{{"raw JetStream", openRaw, &raw}, {"engine", openEngine, &engine}}
-		if n%2 == 1 {
-			sides[0], sides[1] = sides[1], sides[0]
-		}
-		for _, s := range sides {
-			what := fmt.Sprintf("%s, round %d of %d, %s", a.row, n+1, a.o.Rounds, s.name)
+		var took [2]sample
+		for i := range sides {
+			i = (i + n) % 2
+			what := fmt.Sprintf("%s, round %d of %d, %s", a.row, n+1, a.o.Rounds, sides[i].name)
 			var err error
-			if *s.to, err = a.measure(ctx, what, s.open); err != nil {
+			if took[i], err = a.measure(ctx, what, sides[i].open); err != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}
 		}
-		r.add(engine, raw)
+		r.add(took[1], took[0])
 	}
 	return nil
 }
@@ -170,11 +173,14 @@ func (a *arena) time(ctx context.Context, what string, s side, l load) (sample, 
 	ctx, watched := a.watch(ctx, what, s, l)
 	defer watched()
 	runtime.GC() // each side pays for its own garbage only
-	cpu, began := a.cpu(), time.Now()
+	own, server := os.Getpid(), a.server.cmd.Process.Pid
+	ownBefore, serverBefore := cpuTime(own), cpuTime(server)
+	began := time.Now()
 	if err := s.do(ctx, l); err != nil {
 		return sample{}, err
 	}
-	took := sample{tasks: l.tasks, wall: time.Since(began), cpu: a.cpu() - cpu}
+	took := sample{tasks: l.tasks, wall: time.Since(began)}
+	took.clientCPU, took.natsCPU = cpuTime(own)-ownBefore, cpuTime(server)-serverBefore
 	return took, s.check(ctx)
 }
 

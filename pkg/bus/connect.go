@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -264,52 +263,6 @@ func (c *Conn) check(ctx context.Context) error {
 	return c.probeJetStream(ctx)
 }
 
-// ServerVersionMin is the oldest nats-server that has what this project needs (atomic batches).
-const ServerVersionMin = "2.12.0"
-
-// serverVersionGood is the first version without known losses of data.
-const serverVersionGood = "2.14.4"
-
-// checkServerVersion refuses versions below ServerVersionMin. A version that cannot be read passes: it may be a
-// development build.
-func checkServerVersion(version string) error {
-	if versionLess(version, ServerVersionMin) {
-		return fmt.Errorf("%w: it is version %s; install nats-server %s or newer", ErrOldServer, version, serverVersionGood)
-	}
-	return nil
-}
-
-// versionLess compares "major.minor.patch", whatever follows. A version that cannot be read is not less.
-func versionLess(a, b string) bool {
-	left, okLeft := versionNumbers(a)
-	right, okRight := versionNumbers(b)
-	if !okLeft || !okRight {
-		return false
-	}
-	for i := range left {
-		if left[i] != right[i] {
-			return left[i] < right[i]
-		}
-	}
-	return false
-}
-
-func versionNumbers(version string) (numbers [3]int, ok bool) {
-	core, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
-	parts := strings.Split(core, ".")
-	if len(parts) < 2 {
-		return numbers, false
-	}
-	for i := range min(len(parts), 3) {
-		n, err := strconv.Atoi(parts[i])
-		if err != nil {
-			return numbers, false
-		}
-		numbers[i] = n
-	}
-	return numbers, true
-}
-
 // probeJetStream asks for the account's JetStream. A connection that may not ask passes: a worker's permissions cover
 // its own subjects only.
 func (c *Conn) probeJetStream(ctx context.Context) error {
@@ -340,100 +293,6 @@ func (c *Conn) expectDenial(denied chan<- error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.denied = denied
-}
-
-// foreseen reports that a probe expected this error.
-func (c *Conn) foreseen(err error) bool {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.denied == nil {
-		return false
-	}
-	c.denied <- err
-	c.denied = nil
-	return true
-}
-
-// asyncError is called from the connection's goroutine.
-func (c *Conn) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
-	if c.foreseen(err) {
-		return
-	}
-	subject := ""
-	if sub != nil {
-		subject = sub.Subject
-	}
-	c.log.Error("NATS reports an error", "subject", subject, "error", err)
-	if c.onErr != nil {
-		c.onErr(err)
-	}
-}
-
-// link is one continuous connection. It ends when the connection is lost: an answer that has not come by then never
-// will.
-type link struct {
-	ctx context.Context
-	end context.CancelFunc
-}
-
-func newLink() *link {
-	ctx, end := context.WithCancel(context.Background())
-	return &link{ctx: ctx, end: end}
-}
-
-// errDisconnected ends what waits for an answer.
-var errDisconnected = errors.New("disconnected from NATS")
-
-// errNoAnswer ends what waited too long for one.
-var errNoAnswer = errors.New("no answer in time")
-
-// waitContext bounds the wait for an answer by ctx, by timeout and by the connection.
-func (c *Conn) waitContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, timedOut := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.link.Load().ctx, func() { cancel(errDisconnected) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-		timedOut()
-	}
-}
-
-func (c *Conn) disconnect(_ *nats.Conn, err error) {
-	c.link.Swap(newLink()).end()
-	if err != nil {
-		c.log.Warn("disconnected from NATS", "error", err)
-	}
-}
-
-func (c *Conn) reconnect(nc *nats.Conn) {
-	c.log.Info("reconnected to NATS", "url", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
-	c.mu.Lock()
-	callbacks := make([]func(), 0, len(c.reconnected))
-	for _, fn := range c.reconnected {
-		callbacks = append(callbacks, fn)
-	}
-	c.mu.Unlock()
-	for _, fn := range callbacks {
-		fn()
-	}
-}
-
-// OnReconnect calls fn after each reconnect until stop is called, from the connection's goroutine: fn must return soon.
-func (c *Conn) OnReconnect(fn func()) (stop func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	id := c.nextID
-	c.nextID++
-	c.reconnected[id] = fn
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.reconnected, id)
-	}
 }
 
 // NATS returns the connection underneath, for what only it can do: object stores.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -219,4 +220,45 @@ func TestDisconnectEndsWaiting(t *testing.T) {
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
 	w.Up()
+}
+
+func TestConnectNamesTheFilesItCannotRead(t *testing.T) {
+	e := startServer(t, bus.EmbeddedOptions{})
+	missing := filepath.Join(t.TempDir(), "missing")
+	for name, o := range map[string]bus.Options{
+		"credentials": {CredentialsFile: missing},
+		"seed":        {NKeySeedFile: missing},
+		"password":    {User: "u", PasswordFile: missing},
+		"authority":   {TLSCA: missing},
+		"certificate": {TLSCert: missing, TLSKey: missing},
+	} {
+		o.URL, o.Logger = e.ClientURL(), quiet()
+		_, err := bus.Connect(t.Context(), o)
+		if err == nil {
+			// Credentials are read when the server asks for them; this one never does.
+			t.Logf("%s: connected", name)
+			continue
+		}
+		if !strings.Contains(err.Error(), missing) || errors.Is(err, bus.ErrUnreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOnReconnect(t *testing.T) {
+	w := newRealWorld(t)
+	called := make(chan int, 10)
+	stop := w.leader.OnReconnect(func() { called <- 1 })
+	w.leader.OnReconnect(func() { called <- 2 })
+	w.Down()
+	w.Up()
+	if sum := <-called + <-called; sum != 3 {
+		t.Errorf("called with %d in all", sum)
+	}
+	stop()
+	w.Down()
+	w.Up()
+	if got := <-called; got != 2 {
+		t.Errorf("%d was called after stop", got)
+	}
 }

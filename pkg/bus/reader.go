@@ -166,6 +166,8 @@ func (r *reader) wait(ctx context.Context) (*Message, error) {
 			return nil, fmt.Errorf("%w: reconnected", errReset)
 		case <-silence.C:
 			return nil, fmt.Errorf("%w: no heartbeat for %v", errReset, readSilence)
+		case <-r.stream.conn.closed:
+			return nil, nats.ErrConnectionClosed
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -70,19 +70,34 @@ func (c *Conn) request(ctx context.Context, subject string, body, response any) 
 	if err != nil {
 		return withCause(ctx, err)
 	}
+	if err := refusal(answer.Data); err != nil {
+		return err
+	}
+	if response == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer.Data, response); err != nil {
+		return fmt.Errorf("read JetStream's answer: %w", err)
+	}
+	return nil
+}
+
+// refusal returns the error that an answer holds, if any. Large answers hold none, and are not read twice.
+func refusal(answer []byte) error {
+	const refusalSizeMax = 64 << 10
+	if len(answer) > refusalSizeMax {
+		return nil
+	}
 	var refused struct {
 		Error *APIError `json:"error"`
 	}
-	if err := json.Unmarshal(answer.Data, &refused); err != nil {
+	if err := json.Unmarshal(answer, &refused); err != nil {
 		return fmt.Errorf("read JetStream's answer: %w", err)
 	}
 	if refused.Error != nil {
 		return refused.Error
 	}
-	if response == nil {
-		return nil
-	}
-	return json.Unmarshal(answer.Data, response)
+	return nil
 }
 
 // withCause adds why ctx ended when err comes from that.

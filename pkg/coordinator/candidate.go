@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"time"
 
@@ -24,13 +23,13 @@ type tenure struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	release func()
-	done    chan struct{} // closed when the renewing has ended
+	renewed func() // waits for the renewing to end
 }
 
 // leave gives the lease up and waits for the renewing to end. It is idempotent.
 func (t *tenure) leave() {
 	t.cancel(context.Canceled)
-	<-t.done
+	t.renewed()
 	t.release()
 	t.release = func() {}
 }
@@ -65,14 +64,11 @@ func (c *Coordinator) campaign(ctx context.Context) (*tenure, error) {
 
 // listen pings the leader after a while and counts its silences in a row.
 func (c *Coordinator) listen(ctx context.Context, silences int) (int, error) {
-	timer := time.NewTimer(campaignInterval/2 + rand.N(campaignInterval/2))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
+	c.host.Wait(ctx, c.host.Jitter(campaignInterval))
+	if ctx.Err() != nil {
 		return 0, ctx.Err()
-	case <-timer.C:
 	}
-	ping, cancel := context.WithTimeout(ctx, pingTimeout)
+	ping, cancel := c.host.Within(ctx, pingTimeout)
 	defer cancel()
 	if err := c.ports.uplinks.Ping(ping, c.o.Run); errors.Is(err, bus.ErrNoLeader) {
 		return silences + 1, nil
@@ -92,33 +88,27 @@ func (c *Coordinator) accede(ctx context.Context, revision uint64) (*tenure, err
 	if err != nil {
 		return nil, fmt.Errorf("run %q: answer pings: %w", c.o.Run, err)
 	}
-	t := &tenure{done: make(chan struct{})}
+	t := &tenure{}
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	t.release = func() {
 		stopAnswering()
-		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+		release, cancel := c.host.Within(context.WithoutCancel(ctx), pingTimeout)
 		defer cancel()
 		if err := c.ports.lease.Release(release, c.o.Run, revision); err != nil {
 			c.log.Debug("release the leader's lease", "err", err)
 		}
 	}
-	go func() {
-		defer close(t.done)
-		revision = c.keep(t, me, revision)
-	}()
+	t.renewed = c.host.Go(func() { revision = c.keep(t, me, revision) })
 	return t, nil
 }
 
 // keep renews the lease until the tenure ends, and ends it when somebody else has the lease. It returns the newest
 // revision. While NATS does not answer it goes on trying: the journal decides.
 func (c *Coordinator) keep(t *tenure, me kv.Holder, revision uint64) uint64 {
-	tick := time.NewTicker(c.o.LeaderTTL / 4)
-	defer tick.Stop()
 	for {
-		select {
-		case <-t.ctx.Done():
+		c.host.Wait(t.ctx, c.o.LeaderTTL/4)
+		if t.ctx.Err() != nil {
 			return revision
-		case <-tick.C:
 		}
 		renewed, err := c.ports.lease.Acquire(t.ctx, c.o.Run, me, revision)
 		switch {

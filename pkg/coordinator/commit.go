@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 )
 
@@ -34,6 +34,7 @@ type committer struct {
 	run     string
 	last    uint64 // the journal's last sequence, as this writer knows it
 	retry   time.Duration
+	host    host.Host
 	trouble func(error) // told of every failed try, and nil once an append went through after one
 }
 
@@ -130,12 +131,9 @@ func (c *committer) missing(ctx context.Context) error {
 // pause waits before the next try, longer each time, with jitter.
 func (c *committer) pause(ctx context.Context) error {
 	c.retry = min(commitRetryMax, max(commitRetryMin, 2*c.retry))
-	timer := time.NewTimer(c.retry/2 + rand.N(c.retry/2))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
+	c.host.Wait(ctx, c.host.Jitter(c.retry))
+	if ctx.Err() != nil {
 		return fmt.Errorf("append journal record: %w", ctx.Err())
-	case <-timer.C:
-		return nil
 	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 )
 
@@ -87,7 +88,7 @@ func TestAppendEndings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			j := &scripted{records: [][]byte{[]byte("before")}, script: test.script, gone: test.gone}
-			c := committer{journal: j, run: "r", last: 1, trouble: func(error) {}}
+			c := committer{journal: j, run: "r", last: 1, trouble: func(error) {}, host: host.Machine{}}
 			err := c.append(t.Context(), [][]byte{[]byte("ours")})
 			if alarm := (*journalAlarm)(nil); errors.As(test.want, &alarm) {
 				if !errors.As(err, &alarm) {
@@ -115,7 +116,7 @@ func TestAppendEndings(t *testing.T) {
 // TestAppendAfterTheJournalWentBack tells a restored or truncated journal from a new leader.
 func TestAppendAfterTheJournalWentBack(t *testing.T) {
 	t.Parallel()
-	c := committer{journal: &scripted{records: [][]byte{[]byte("a")}}, run: "r", last: 7, trouble: func(error) {}}
+	c := committer{journal: &scripted{records: [][]byte{[]byte("a")}}, run: "r", last: 7, trouble: func(error) {}, host: host.Machine{}}
 	var alarm *journalAlarm
 	if err := c.append(t.Context(), [][]byte{[]byte("ours")}); !errors.As(err, &alarm) {
 		t.Fatalf("append: %v, want an alarm", err)
@@ -126,7 +127,7 @@ func TestAppendGivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	refusals := 0
-	c := committer{journal: &refusing{}, run: "r", trouble: func(error) {
+	c := committer{journal: &refusing{}, run: "r", host: host.Machine{}, trouble: func(error) {
 		if refusals++; refusals == 2 {
 			cancel()
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/kv"
@@ -77,6 +78,7 @@ type Coordinator struct {
 	writer  uint64
 	log     *slog.Logger
 	ports   ports
+	host    host.Host
 	metrics *metrics
 	state   *snapshot.StateFile // nil without a workdir
 	broken  chan struct{}       // signal: the doorbell could not be rung
@@ -109,11 +111,7 @@ func New(o Options) (*Coordinator, error) {
 	if o.LeaderTTL <= 0 {
 		o.LeaderTTL = kv.LeaseTTLDefault
 	}
-	c := &Coordinator{
-		o: o, id: randomID(), writer: newWriter(), log: o.Logger.With("run", o.Run), role: RoleStandby,
-		trouble: "it has not started", broken: make(chan struct{}, 1),
-	}
-	c.metrics = newMetrics(c)
+	c := newCoordinator(o, host.Machine{})
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(c.metrics); err != nil {
 			return nil, fmt.Errorf("coordinator: register metrics: %w", err)
@@ -121,6 +119,16 @@ func New(o Options) (*Coordinator, error) {
 	}
 	c.ports = c.connect()
 	return c, nil
+}
+
+// newCoordinator returns a coordinator without ports.
+func newCoordinator(o Options, h host.Host) *Coordinator {
+	c := &Coordinator{
+		o: o, id: randomID(), writer: newWriter(), log: o.Logger.With("run", o.Run), role: RoleStandby, host: h,
+		trouble: "it has not started", broken: make(chan struct{}, 1),
+	}
+	c.metrics = newMetrics(c)
+	return c
 }
 
 func randomID() string {
@@ -172,7 +180,7 @@ func (c *Coordinator) Run(ctx context.Context) (Status, error) {
 			c.setRole(RoleAlarmed, alarm.Error())
 			c.log.Error("alarm", "err", err)
 			if !c.o.ExitWhenStopped {
-				<-ctx.Done() // stay, so that readiness and metrics tell
+				c.host.Wait(ctx, host.Forever) // stay, so that readiness and metrics tell
 			}
 		}
 		return status, err
@@ -256,7 +264,7 @@ func (c *Coordinator) Status() (Status, error) {
 	if err != nil {
 		return Status{Run: c.o.Run}, err
 	}
-	s := t.ledger.status(time.Now())
+	s := t.ledger.status(c.host.Now())
 	s.Run = c.o.Run
 	return s, nil
 }
@@ -318,18 +326,20 @@ func (c *Coordinator) ask(ctx context.Context, ev engine.Event) (engine.Reply, e
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	replied := make(chan engine.Reply, 1)
-	if err := t.inbox.put(ctx, arrival{event: ev, reply: func(r engine.Reply) { replied <- r }}); err != nil {
+	var reply engine.Reply
+	replied := make(chan struct{})
+	err = t.inbox.put(ctx, arrival{event: ev, reply: func(r engine.Reply) { reply = r; close(replied) }})
+	if err != nil {
 		return engine.Reply{}, err
 	}
-	select {
-	case r := <-replied:
-		return r, r.Err
-	case <-t.ended:
-		return engine.Reply{}, fmt.Errorf("run %q: %w", c.o.Run, ErrNotLeader)
-	case <-ctx.Done():
+	c.host.Wait(ctx, host.Forever, replied, t.ended)
+	switch {
+	case host.Done(replied):
+		return reply, reply.Err
+	case ctx.Err() != nil:
 		return engine.Reply{}, ctx.Err()
 	}
+	return engine.Reply{}, fmt.Errorf("run %q: %w", c.o.Run, ErrNotLeader)
 }
 
 func (c *Coordinator) hostname() string {

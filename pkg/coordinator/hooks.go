@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/spec"
@@ -32,9 +33,12 @@ type hookQueue struct {
 	mu      sync.Mutex
 	calls   []hookCall
 	arrived chan struct{}
+	host    host.Host
 }
 
-func newHookQueue() *hookQueue { return &hookQueue{arrived: make(chan struct{}, 1)} }
+func newHookQueue(h host.Host) *hookQueue {
+	return &hookQueue{arrived: make(chan struct{}, 1), host: h}
+}
 
 func (q *hookQueue) put(c hookCall) {
 	q.mu.Lock()
@@ -56,10 +60,7 @@ func (q *hookQueue) take(ctx context.Context) []hookCall {
 		if len(calls) > 0 {
 			return calls
 		}
-		select {
-		case <-ctx.Done():
-		case <-q.arrived:
-		}
+		q.host.Wait(ctx, host.Forever, q.arrived)
 	}
 	return nil
 }
@@ -71,6 +72,7 @@ type hookRunner struct {
 	inbox    *inbox
 	timeout  time.Duration
 	log      *slog.Logger
+	host     host.Host
 }
 
 // run makes the calls until ctx is done.
@@ -129,37 +131,38 @@ func hookFailure(err error) *spec.FailureRecord {
 	return f
 }
 
-// call runs one hook with a timeout and turns a panic into an error.
+// call runs one hook with a timeout.
 func (r *hookRunner) call(ctx context.Context, name string, hook func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := r.host.Within(ctx, r.timeout)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				ended <- fmt.Errorf("%s panicked: %v\n%s", name, p, debug.Stack())
-			}
-		}()
-		ended <- hook(ctx)
-	}()
-	select {
-	case err := <-ended:
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		return nil
-	case <-ctx.Done():
+	done := make(chan struct{})
+	r.host.Go(func() {
+		defer close(done)
+		ended <- guarded(ctx, name, hook)
+	})
+	r.host.Wait(ctx, host.Forever, done)
+	if !host.Done(done) {
+		// The hook has its context's word that it should return: give it a moment before it is left behind.
+		r.host.Wait(context.WithoutCancel(ctx), hookGrace, done)
 	}
-	// The hook has its context's word that it should return: give it a moment before it is left behind.
-	select {
-	case err := <-ended:
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		return nil
-	case <-time.After(hookGrace):
+	if !host.Done(done) {
 		return fmt.Errorf("%s: %w (%v)", name, errHookTimeout, r.timeout)
 	}
+	if err := <-ended; err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// guarded calls the hook and turns a panic into an error.
+func guarded(ctx context.Context, name string, hook func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s panicked: %v\n%s", name, p, debug.Stack())
+		}
+	}()
+	return hook(ctx)
 }
 
 // hookGrace is how long a hook whose context is done may take to notice.

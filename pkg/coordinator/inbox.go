@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/engine"
 )
 
@@ -30,10 +31,11 @@ type inbox struct {
 	items   []arrival
 	arrived chan struct{} // signal, capacity 1: items is not empty
 	taken   chan struct{} // closed and replaced at every take: there is room
+	host    host.Host
 }
 
-func newInbox() *inbox {
-	return &inbox{arrived: make(chan struct{}, 1), taken: make(chan struct{})}
+func newInbox(h host.Host) *inbox {
+	return &inbox{arrived: make(chan struct{}, 1), taken: make(chan struct{}), host: h}
 }
 
 // put adds an arrival, waiting for room. It is how a slow loop holds back the results stream and callers.
@@ -43,10 +45,9 @@ func (b *inbox) put(ctx context.Context, a arrival) error {
 		if ok {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		b.host.Wait(ctx, host.Forever, room)
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case <-room:
 		}
 	}
 }
@@ -79,13 +80,7 @@ func (b *inbox) force(a arrival) {
 
 // take waits for arrivals, at most until the timeout, and moves up to limit of them to dst.
 func (b *inbox) take(ctx context.Context, dst []arrival, limit int, timeout time.Duration) []arrival {
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-b.arrived:
-	}
+	b.host.Wait(ctx, timeout, b.arrived)
 	return b.drain(dst, limit)
 }
 

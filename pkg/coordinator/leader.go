@@ -2,10 +2,12 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/spec"
@@ -23,6 +25,7 @@ type leader struct {
 	runID    string
 	epoch    uint64
 	log      *slog.Logger
+	host     host.Host
 	ports    ports
 	engine   *engine.Engine
 	commit   *committer
@@ -81,7 +84,7 @@ func (l *leader) lead(ctx context.Context) error {
 	for ctx.Err() == nil {
 		clear(batch)
 		batch = l.inbox.take(ctx, batch[:0], turnLimit, l.patience())
-		if err := l.turn(ctx, time.Now(), batch); err != nil {
+		if err := l.turn(ctx, l.host.Now(), batch); err != nil {
 			return err
 		}
 	}
@@ -97,8 +100,7 @@ func (l *leader) patience() time.Duration {
 	return min(idleMax, max(time.Millisecond, at-l.clock.engine))
 }
 
-// turn is the protocol: take what arrived, step the engine, journal, and only when the record is durable act on it. It
-// is driven by lead, and by the simulator.
+// turn is the protocol: take what arrived, step the engine, journal, and only when the record is durable act on it.
 func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) error {
 	for i := range batch {
 		if batch[i].heard {
@@ -115,7 +117,7 @@ func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) erro
 		if err := l.journal(ctx, now, out); err != nil {
 			return err
 		}
-		l.heard = time.Now()
+		l.heard = l.host.Now()
 		l.announce(out)
 	}
 	l.perform(out)
@@ -188,14 +190,17 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 		record.Meta.ResultsID = l.resultsID
 	}
 	parts, err := bus.EncodeRecords(&record, l.recordTo)
+	if errors.Is(err, bus.ErrTooLarge) {
+		err = fmt.Errorf("%w; make the task smaller, or raise max_payload in the configuration of the NATS server", err)
+	}
 	if err != nil {
 		return fmt.Errorf("run %q: commit %d: %w", l.run, record.Commit, err)
 	}
-	began := time.Now()
+	began := l.host.Now()
 	if err := l.commit.append(ctx, parts); err != nil {
 		return err
 	}
-	l.metrics.commitSeconds.Observe(time.Since(began).Seconds())
+	l.metrics.commitSeconds.Observe(l.host.Now().Sub(began).Seconds())
 	l.metrics.commits.Inc()
 	l.metrics.commitChanges.Add(float64(len(out.Changes)))
 	l.number++

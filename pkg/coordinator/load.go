@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/snapshot"
 	"autoresearch/pkg/spec"
@@ -77,7 +78,7 @@ func (t *term) takeEdits() error {
 		return nil
 	}
 	edited, origin, err := c.state.Read()
-	if origin == snapshot.Ours || origin == snapshot.Absent {
+	if origin == snapshot.Ours || origin == snapshot.Absent || err == nil && origin == snapshot.Foreign && t.tookOver(edited) {
 		c.edits = true
 		return nil
 	}
@@ -95,6 +96,13 @@ func (t *term) takeEdits() error {
 	}
 	c.edits = true
 	return nil
+}
+
+// tookOver reports whether the original's file is what the run began with: the process that took it over died before its
+// first snapshot. A file without specs is as good as none.
+func (t *term) tookOver(s spec.EngineState) bool {
+	imported := t.ledger.last.meta.ImportHash
+	return imported == t.c.state.Hash().String() || imported == "" && !s.HasSpecs()
 }
 
 // adopt makes the queue what the edited file says: its new tasks are submitted, its priorities taken, and what it no
@@ -221,23 +229,23 @@ func (t *term) submitAll(ctx context.Context, specs []spec.TaskSpec) error {
 
 // submit waits until a chunk is journaled, and refuses to go on without a spec that breaks a rule.
 func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
-	replied := make(chan engine.Reply, 1)
+	var reply engine.Reply
+	replied := make(chan struct{})
 	for i := range chunk {
 		chunk[i] = chunk[i].WithDefaults()
 	}
 	err := t.inbox.put(ctx, arrival{
 		event: engine.Submit{Specs: chunk, Source: engine.SourceFile},
-		reply: func(r engine.Reply) { replied <- r },
+		reply: func(r engine.Reply) { reply = r; close(replied) },
 	})
 	if err != nil {
 		return err
 	}
-	select {
-	case r := <-replied:
-		return errors.Join(r.Errs...)
-	case <-ctx.Done():
+	t.c.host.Wait(ctx, host.Forever, replied)
+	if !host.Done(replied) {
 		return ctx.Err()
 	}
+	return errors.Join(reply.Errs...)
 }
 
 // foreign returns the state that the original left in the workdir, and its hash; "" when there is none with specs.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/spec"
@@ -24,6 +25,7 @@ const (
 type mirror struct {
 	store kv.Mirror
 	log   *slog.Logger
+	host  host.Host
 	epoch uint64
 	last  uint64 // the bucket's last sequence; the flusher's own
 
@@ -39,9 +41,9 @@ type kvTask struct {
 	task *spec.Task
 }
 
-func newMirror(store kv.Mirror, epoch, last uint64, log *slog.Logger) *mirror {
+func newMirror(store kv.Mirror, epoch, last uint64, log *slog.Logger, h host.Host) *mirror {
 	return &mirror{
-		store: store, log: log, epoch: epoch, last: last, dirty: make(map[spec.TaskID]kvTask), urgent: make(chan struct{}, 1),
+		store: store, log: log, host: h, epoch: epoch, last: last, dirty: make(map[spec.TaskID]kvTask), urgent: make(chan struct{}, 1),
 	}
 }
 
@@ -66,14 +68,10 @@ func (m *mirror) follow(c *committed) {
 
 // run flushes until ctx is done, or another leader's mark is in the mirror.
 func (m *mirror) run(ctx context.Context) {
-	tick := time.NewTicker(mirrorInterval)
-	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
+		m.host.Wait(ctx, mirrorInterval, m.urgent)
+		if ctx.Err() != nil {
 			return
-		case <-tick.C:
-		case <-m.urgent:
 		}
 		if err := m.flush(ctx); errors.Is(err, bus.ErrConflict) {
 			m.log.Warn("the mirror has another writer; this one stops", "err", err)

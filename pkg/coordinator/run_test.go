@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/spec"
@@ -54,7 +55,7 @@ func (w *world) checkStored(tasks int) {
 		w.t.Fatal(err)
 	}
 	rec := recovery{ports: c.ports, run: w.run, writer: 7}
-	rec.commit = committer{journal: c.ports.journal, run: string(w.run), trouble: func(error) {}}
+	rec.commit = committer{journal: c.ports.journal, run: string(w.run), trouble: func(error) {}, host: host.Machine{}}
 	if err := rec.recover(ctx); err != nil {
 		w.t.Fatalf("recover: %v", err)
 	}
@@ -168,7 +169,7 @@ func TestDeposedLeaderStandsBy(t *testing.T) {
 
 	// Another leader's term begins behind its back: its fence is one epoch record.
 	other := recovery{ports: c.ports, run: w.run, writer: 99}
-	other.commit = committer{journal: c.ports.journal, run: string(w.run), trouble: func(error) {}}
+	other.commit = committer{journal: c.ports.journal, run: string(w.run), trouble: func(error) {}, host: host.Machine{}}
 	if err := other.recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}

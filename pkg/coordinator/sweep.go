@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/spec"
@@ -17,6 +18,7 @@ type sweeper struct {
 	doorbell bus.Doorbell
 	run      spec.RunName
 	log      *slog.Logger
+	host     host.Host
 
 	mu      sync.Mutex
 	waiting []engine.Withdrawal
@@ -26,8 +28,8 @@ type sweeper struct {
 // purgeTimeout bounds one purge.
 const purgeTimeout = 2 * time.Second
 
-func newSweeper(d bus.Doorbell, run spec.RunName, log *slog.Logger) *sweeper {
-	return &sweeper{doorbell: d, run: run, log: log, arrived: make(chan struct{}, 1)}
+func newSweeper(d bus.Doorbell, run spec.RunName, log *slog.Logger, h host.Host) *sweeper {
+	return &sweeper{doorbell: d, run: run, log: log, host: h, arrived: make(chan struct{}, 1)}
 }
 
 func (s *sweeper) purge(w engine.Withdrawal) {
@@ -43,10 +45,9 @@ func (s *sweeper) purge(w engine.Withdrawal) {
 // run purges until ctx is done.
 func (s *sweeper) sweep(ctx context.Context) {
 	for {
-		select {
-		case <-ctx.Done():
+		s.host.Wait(ctx, host.Forever, s.arrived)
+		if ctx.Err() != nil {
 			return
-		case <-s.arrived:
 		}
 		for _, w := range s.take() {
 			s.purgeOne(ctx, w)
@@ -63,7 +64,7 @@ func (s *sweeper) take() []engine.Withdrawal {
 }
 
 func (s *sweeper) purgeOne(ctx context.Context, w engine.Withdrawal) {
-	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
+	ctx, cancel := s.host.Within(ctx, purgeTimeout)
 	defer cancel()
 	if err := s.doorbell.Purge(ctx, w.Class, s.run, w.Task, w.Attempt); err != nil && ctx.Err() == nil {
 		s.log.Debug("take a doorbell message back", "task", w.Task, "attempt", w.Attempt, "err", err)

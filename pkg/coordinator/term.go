@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync"
 	"time"
 
+	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/snapshot"
@@ -30,7 +30,8 @@ type term struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup
+	joins  []func() // each waits for one of the term's goroutines
+	deafen func()   // ends the subscription to workers
 }
 
 // errStopped ends a term whose run has stopped, when the coordinator is to exit then.
@@ -38,9 +39,9 @@ var errStopped = errors.New("the run has stopped")
 
 // leadTerm recovers the run and leads it until the tenure ends or the term does.
 func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
-	began := time.Now()
+	began := c.host.Now()
 	rec := recovery{ports: c.ports, run: c.o.Run, writer: c.writer}
-	rec.commit = committer{journal: c.ports.journal, run: string(c.o.Run), trouble: c.setTrouble}
+	rec.commit = committer{journal: c.ports.journal, run: string(c.o.Run), trouble: c.setTrouble, host: c.host}
 	if err := c.readRunRecord(&rec); err != nil {
 		return Status{}, err
 	}
@@ -51,9 +52,9 @@ func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
 	if err != nil {
 		return Status{}, causeOf(tn.ctx, err)
 	}
-	c.log.Info("leading", "epoch", t.leader.epoch, "tasks", len(t.ledger.tasks), "recovered_in", time.Since(began))
+	c.log.Info("leading", "epoch", t.leader.epoch, "tasks", len(t.ledger.tasks), "recovered_in", c.host.Now().Sub(began))
 	err = t.run()
-	status := t.ledger.status(time.Now())
+	status := t.ledger.status(c.host.Now())
 	status.Run = c.o.Run
 	if errors.Is(err, errStopped) {
 		err = nil
@@ -92,20 +93,20 @@ func (c *Coordinator) readRunRecord(rec *recovery) error {
 // newTerm builds the loop and its followers on what was recovered.
 func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error) {
 	f := rec.fold
-	t := &term{c: c, inbox: newInbox(), ended: make(chan struct{})}
+	t := &term{c: c, inbox: newInbox(c.host), ended: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	cfg, recipe, objective := c.plan()
 	t.ledger = newLedger(objective, cfg.Kinds)
-	t.mirror = newMirror(c.ports.mirror, f.epoch, rec.mirror, c.log)
-	queue := newHookQueue()
-	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log}
+	t.mirror = newMirror(c.ports.mirror, f.epoch, rec.mirror, c.log, c.host)
+	queue := newHookQueue(c.host)
+	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host}
 	t.leader = &leader{
-		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, ports: c.ports, engine: engine.New(cfg),
+		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, host: c.host, ports: c.ports, engine: engine.New(cfg),
 		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),
 		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID,
-		clock: engineClock{engine: f.time, last: time.Now()}, heard: time.Now(),
+		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL,
-		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log),
+		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
 		metrics: c.metrics,
 	}
 	t.restore(f)
@@ -162,7 +163,7 @@ func (t *term) restore(f *fold) {
 		}
 		e.Load(copyTask(folded.task))
 	}
-	e.Recover(t.leader.clock.advance(time.Now(), time.Time{}))
+	e.Recover(t.leader.clock.advance(t.c.host.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
 	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()
 }
@@ -197,7 +198,7 @@ func (t *term) follow(c *committed) {
 // run leads the term: it starts what surrounds the loop, runs the loop, and takes everything down in reverse.
 func (t *term) run() error {
 	defer close(t.ended)
-	defer t.wg.Wait()
+	defer t.join()
 	defer t.cancel(context.Canceled)
 	if err := t.start(); err != nil {
 		return causeOf(t.ctx, err)
@@ -206,7 +207,7 @@ func (t *term) run() error {
 	defer t.c.setCurrent(nil)
 	err := t.leader.lead(t.ctx)
 	t.cancel(context.Canceled)
-	t.wg.Wait()
+	t.join()
 	t.close(err)
 	return causeOf(t.ctx, err)
 }
@@ -230,7 +231,7 @@ func (t *term) start() error {
 	if err != nil {
 		return fmt.Errorf("run %q: listen to workers: %w", l.run, err)
 	}
-	context.AfterFunc(t.ctx, stopUplinks)
+	t.deafen = stopUplinks
 	after := l.watermark // the loop's own from now on
 	t.goes(func(ctx context.Context) { t.readResults(ctx, after) })
 	t.goes(t.pinger)
@@ -263,11 +264,19 @@ func (t *term) classes() []string {
 
 // goes starts a goroutine that ends with the term.
 func (t *term) goes(f func(context.Context)) {
-	t.wg.Add(1)
-	go func() {
-		defer t.wg.Done()
-		f(t.ctx)
-	}()
+	t.joins = append(t.joins, t.c.host.Go(func() { f(t.ctx) }))
+}
+
+// join ends the subscription to workers and waits for the term's goroutines, whose context must be done. It is
+// idempotent.
+func (t *term) join() {
+	if t.deafen != nil {
+		t.deafen()
+	}
+	for _, join := range t.joins {
+		join()
+	}
+	t.deafen, t.joins = nil, nil
 }
 
 // close writes what a term leaves behind: the mirror as far as the journal goes, and the workdir's files. A deposed
@@ -276,7 +285,7 @@ func (t *term) close(err error) {
 	if errors.Is(err, errDeposed) || errors.Is(context.Cause(t.ctx), errDeposed) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), closeTimeout)
+	ctx, cancel := t.c.host.Within(context.WithoutCancel(t.ctx), closeTimeout)
 	defer cancel()
 	if err := t.mirror.flush(ctx); err != nil {
 		t.leader.log.Warn("flush the mirror", "err", err)
@@ -292,16 +301,15 @@ const closeTimeout = 20 * time.Second
 // readResults brings results to the loop, and finds the stream again when it was lost.
 func (t *term) readResults(ctx context.Context, after uint64) {
 	for ctx.Err() == nil {
-		failed := make(chan error, 1)
+		lost := make(chan struct{}, 1)
+		var reason error
 		stop, err := t.leader.ports.results.Consume(ctx, after, func(seq uint64, data []byte) {
 			t.result(ctx, seq, data)
-		}, func(err error) { failed <- err })
+		}, func(err error) { reason = err; lost <- struct{}{} })
 		if err == nil {
-			select {
-			case <-ctx.Done():
-			case err = <-failed:
-			}
+			t.c.host.Wait(ctx, host.Forever, lost)
 			stop()
+			err = reason
 		}
 		if ctx.Err() != nil {
 			return
@@ -314,30 +322,25 @@ func (t *term) readResults(ctx context.Context, after uint64) {
 // reattach re-creates the results stream if need be, from the loop's side, and returns where to read on.
 func (t *term) reattach(ctx context.Context) uint64 {
 	for {
-		found := make(chan uint64, 1)
+		var after uint64
+		found, looked := false, make(chan struct{})
 		err := t.leader.ports.results.Ensure(ctx)
 		if err == nil {
 			err = t.inbox.put(ctx, arrival{call: func(l *leader) {
-				if err := t.attachResults(ctx); err == nil {
-					found <- l.watermark
-				}
-				close(found)
+				found = t.attachResults(ctx) == nil
+				after = l.watermark
+				close(looked)
 			}})
 		}
 		if err == nil {
-			select {
-			case after, ok := <-found:
-				if ok {
-					return after
-				}
-			case <-ctx.Done():
-				return 0
+			t.c.host.Wait(ctx, host.Forever, looked)
+			if host.Done(looked) && found {
+				return after
 			}
 		}
-		select {
-		case <-ctx.Done():
+		t.c.host.Wait(ctx, reattachInterval)
+		if ctx.Err() != nil {
 			return 0
-		case <-time.After(reattachInterval):
 		}
 	}
 }
@@ -395,17 +398,17 @@ func (t *term) heartbeat(u bus.Uplink) {
 	}
 }
 
+// pingInterval is how often the leader asks whether NATS is there.
+const pingInterval = time.Second
+
 // pinger keeps the evidence that NATS is heard, on which engine time depends.
 func (t *term) pinger(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
+		t.c.host.Wait(ctx, pingInterval)
+		if ctx.Err() != nil {
 			return
-		case <-tick.C:
 		}
-		ping, cancel := context.WithTimeout(ctx, pingTimeout)
+		ping, cancel := t.c.host.Within(ctx, pingTimeout)
 		_, err := t.leader.ports.uplinks.RTT(ping)
 		cancel()
 		if err == nil {
@@ -416,20 +419,13 @@ func (t *term) pinger(ctx context.Context) {
 
 // idle waits until no lease is held.
 func (t *term) idle(ctx context.Context) error {
-	tick := time.NewTicker(idlePoll)
-	defer tick.Stop()
-	for {
-		if t.ledger.status(time.Now()).Counts.Leases() == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
+	for t.ledger.status(t.c.host.Now()).Counts.Leases() > 0 && !host.Done(t.ended) {
+		t.c.host.Wait(ctx, idlePoll, t.ended)
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case <-t.ended:
-			return nil
-		case <-tick.C:
 		}
 	}
+	return nil
 }
 
 // idlePoll is how often idle looks.
@@ -440,15 +436,15 @@ const upkeepInterval = 10 * time.Second
 
 // upkeep removes results that the journal has, and doorbell streams that a server restart took are made again.
 func (t *term) upkeep(ctx context.Context) {
-	tick := time.NewTicker(upkeepInterval)
-	defer tick.Stop()
+	purged := t.c.host.Now()
 	for {
-		select {
-		case <-ctx.Done():
+		t.c.host.Wait(ctx, upkeepInterval, t.c.broken)
+		if ctx.Err() != nil {
 			return
-		case <-tick.C:
+		}
+		if now := t.c.host.Now(); now.Sub(purged) >= upkeepInterval {
+			purged = now
 			t.c.purgeResults(ctx, t)
-		case <-t.c.broken:
 		}
 		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
 			t.leader.log.Warn("look after the doorbell", "err", err)

@@ -32,6 +32,9 @@ func (f *fold) take(out *Output) error {
 			return err
 		}
 		f.tasks[id] = after
+		if a, b := timeless(after, Now{}), timeless(c.Task, Now{}); !reflect.DeepEqual(a, b) {
+			return fmt.Errorf("task %q, parts %b:\nfolded %+v\nengine %+v", id, c.Parts, a, b)
+		}
 	}
 	return nil
 }

@@ -115,6 +115,7 @@ func checkTimer(e *Engine, t *task) error {
 	return nil
 }
 
+// checkHolders holds that what the states say of leases, outcomes and attempts is there.
 func checkHolders(e *Engine) error {
 	held := 0
 	for id, w := range e.workers {
@@ -134,6 +135,9 @@ func checkHolders(e *Engine) error {
 		}
 		if t.State.Leased() != (t.Lease != nil) && t.State != spec.StateQueued {
 			return fmt.Errorf("%s task %q: lease %+v", t.State, id, t.Lease)
+		}
+		if t.Failures+t.Preempted > t.Attempt || t.Lost > t.Attempt || t.Closed > t.Attempt {
+			return fmt.Errorf("%s task %q: more ends than attempts: %+v", t.State, id, t.Task)
 		}
 		if (t.State == spec.StateReported) != (t.Outcome != nil) {
 			return fmt.Errorf("%s task %q: outcome %+v", t.State, id, t.Outcome)

@@ -52,10 +52,6 @@ func (e *Engine) reject(r Reported, reason string) {
 
 // succeeded decides the task. Whoever else works on it is stopped.
 func (e *Engine) succeeded(now Now, t *task, r Reported) {
-	if t.Cancelled && !t.holds(r.AttemptRef) {
-		e.counts.Superseded++
-		return
-	}
 	e.unring(t, r.Attempt)
 	if t.State == spec.StateRunning && !t.holds(r.AttemptRef) {
 		e.stop(t.Lease.Worker, t.ref(), StopSuperseded)

@@ -413,6 +413,9 @@ func readReport(t *testing.T, l line, _ uint64) Event {
 			Kind: spec.JobRuntimeFailed, Phase: spec.PhaseJob, Message: "exit 1", Retryable: l.has("retryable"),
 		}
 	}
+	if cause := l.value("cause", ""); cause != "" {
+		r.Failure.Details = map[string]any{"cause": cause}
+	}
 	if !l.has("ok") && !l.has("fail") && !l.has("preempted") {
 		t.Fatalf("report %s: want ok, fail or preempted", l.word(0))
 	}

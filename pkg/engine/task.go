@@ -111,7 +111,6 @@ func (t *task) report(o *spec.Outcome) {
 	t.Outcome = o
 	t.Lease = nil
 	t.NotBefore = 0
-	t.Closed = t.Attempt
 	t.Interrupted = false
 	t.parts |= spec.PartOutcome
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,7 +191,7 @@ func (n *news) note(line string, metrics map[string]float64) {
 	defer n.mu.Unlock()
 	n.progressed = true
 	if line != "" {
-		n.line = clipText(line, progressTextMax)
+		n.line = clipText(strings.ToValidUTF8(line, "\uFFFD"), progressTextMax)
 	}
 	for name, value := range metrics {
 		n.set(name, value)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -84,9 +85,7 @@ func (w *worker) commit(results []*result, known int) (refused []*result) {
 	fresh := results[known:]
 	kept, err := w.spoolResults(results)
 	if err != nil {
-		w.metrics.spoolFailures.Inc()
-		w.log.Error("cannot write results to the spool: they are kept in memory and sent from there",
-			"results", len(kept), "error", err)
+		w.spoolFailed(kept, err)
 		refused = kept
 	}
 	w.ledger.committed(fresh)
@@ -95,6 +94,14 @@ func (w *worker) commit(results []*result, known int) (refused []*result) {
 	}
 	w.enqueue(fresh)
 	return refused
+}
+
+func (w *worker) spoolFailed(kept []*result, err error) {
+	w.metrics.spoolFailures.Inc()
+	if !errors.Is(err, errResting) {
+		w.log.Error("cannot write results to the spool: they are kept in memory and sent from there",
+			"results", len(kept), "error", err)
+	}
 }
 
 // spoolResults writes those results that are still to be kept, and returns them.

@@ -34,7 +34,7 @@ func TestCancelledProcessIsReported(t *testing.T) {
 	}
 }
 
-// awaitProgress waits until the task's progress rides along with a heartbeat, for which it asks.
+// awaitProgress waits until the task's progress rides along with a heartbeat.
 func (b *bench) awaitProgress(task spec.TaskID) {
 	b.t.Helper()
 	b.until("task "+string(task)+" makes progress", func() bool {
@@ -43,7 +43,6 @@ func (b *bench) awaitProgress(task spec.TaskID) {
 				return true
 			}
 		}
-		b.hello()
 		return false
 	})
 }
@@ -78,7 +77,7 @@ func TestSupersededProcess(t *testing.T) {
 	if report.Failure != nil || result.Metrics["done"] != 1 {
 		t.Errorf("a success does not count: %+v", report.Failure)
 	}
-	b.until("nothing runs", func() bool { b.hello(); return len(b.lastBeat().Running) == 0 })
+	b.until("nothing runs", func() bool { return len(b.lastBeat().Running) == 0 })
 	if all := b.reports(); len(all) != 1 {
 		t.Errorf("%d reports", len(all))
 	}
@@ -134,7 +133,7 @@ func TestReceiptsAndSendAgain(t *testing.T) {
 	b.give(dispatch("b"))
 	first, _ := b.report("a", 1)
 	second, _ := b.report("b", 1)
-	b.until("both are listed as finished", func() bool { b.hello(); return len(b.lastBeat().Finished) == 2 })
+	b.until("both are listed as finished", func() bool { return len(b.lastBeat().Finished) == 2 })
 	b.tell(bus.Answer{Epoch: 1, SendAgain: []bus.AttemptRef{second.AttemptRef}})
 	if again, result := b.report("b", 2); again.AttemptRef != second.AttemptRef || result.Metrics["m"] != 1 {
 		t.Errorf("sent again: %+v", again)
@@ -143,7 +142,7 @@ func TestReceiptsAndSendAgain(t *testing.T) {
 	stranger.Claim++
 	b.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{stranger}})
 	b.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{first.AttemptRef}, SendAgain: []bus.AttemptRef{first.AttemptRef}})
-	b.until("one is listed", func() bool { b.hello(); return len(b.lastBeat().Finished) == 1 })
+	b.until("one is listed", func() bool { return len(b.lastBeat().Finished) == 1 })
 	if b.lastBeat().Finished[0] != second.AttemptRef {
 		t.Errorf("listed as finished: %+v", b.lastBeat().Finished)
 	}
@@ -156,7 +155,7 @@ func TestReceiptsAndSendAgain(t *testing.T) {
 		t.Errorf("after a restart: %+v", again)
 	}
 	next.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{{Run: testRun, Task: "b", Attempt: 1}}}) // any claim
-	next.until("nothing is listed", func() bool { next.hello(); return len(next.lastBeat().Finished) == 0 })
+	next.until("nothing is listed", func() bool { return len(next.lastBeat().Finished) == 0 })
 	next.stop()
 	if err := next.end(); err != nil {
 		t.Fatal(err)
@@ -215,12 +214,12 @@ func TestRunnerThatIgnoresItsContext(t *testing.T) {
 		if took := time.Since(start); took < 67*time.Second || took > 68*time.Second {
 			t.Errorf("given up after %v", took)
 		}
-		b.until("a heartbeat without it", func() bool { b.hello(); return len(b.lastBeat().Running) == 0 })
+		b.until("a heartbeat without it", func() bool { return len(b.lastBeat().Running) == 0 })
 		if free := b.lastBeat().Slots[0].Free; free != 1 {
 			t.Errorf("%d free slots while it does not return", free)
 		}
 		close(release)
-		b.until("its slot is free", func() bool { b.hello(); return b.lastBeat().Slots[0].Free == 2 })
+		b.until("its slot is free", func() bool { return b.lastBeat().Slots[0].Free == 2 })
 		if all := b.reports(); len(all) != 1 {
 			t.Errorf("%d reports", len(all))
 		}
@@ -310,7 +309,7 @@ func TestStoppedRunner(t *testing.T) {
 				t.Errorf("%s: filed as %+v", reason, report.Failure)
 			}
 		}
-		b.until("nothing runs", func() bool { b.hello(); return len(b.lastBeat().Running) == 0 })
+		b.until("nothing runs", func() bool { return len(b.lastBeat().Running) == 0 })
 		if all := b.reports(); len(all) != 4 {
 			t.Errorf("%d reports", len(all))
 		}

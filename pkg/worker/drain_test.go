@@ -169,7 +169,7 @@ func (b *bench) holding(task spec.TaskID) bus.Holding {
 // awaitChild waits until a running task has told of its child.
 func (b *bench) awaitChild(task spec.TaskID) {
 	b.t.Helper()
-	b.until("its child is known", func() bool { b.hello(); return b.holding(task).Metrics["child"] != 0 })
+	b.until("its child is known", func() bool { return b.holding(task).Metrics["child"] != 0 })
 }
 
 // TestKillDuringGrace: a second signal does not wait for the grace of the first.
@@ -218,7 +218,7 @@ type latePull struct {
 	pulled chan struct{}
 }
 
-func (l *latePull) pull(ctx context.Context, class string, _ int, _ time.Duration) ([]*bus.Dispatch, error) {
+func (l *latePull) pull(ctx context.Context, _ string, _ int, _ time.Duration) ([]*bus.Dispatch, error) {
 	close(l.pulled)
 	<-ctx.Done()
 	time.Sleep(20 * time.Millisecond) // the worker notices that it leaves

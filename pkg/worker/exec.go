@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -19,7 +18,7 @@ import (
 const pipeDrainMax = 2 * time.Second
 
 // command is one process tree under supervision. The whole of how a command is started, signalled and reaped is in this
-// file.
+// file and in its two variants for systems.
 type command struct {
 	path   string // of the program, resolved
 	argv   []string
@@ -46,9 +45,12 @@ type exit struct {
 }
 
 // run starts the command in a process group of its own, waits for its end, and leaves no process of the group behind. When
-// ctx is done the group gets SIGTERM and, after the grace, SIGKILL. Should the worker die, the kernel kills the command
-// (not its descendants). The error says why the command could not be started, and is nil otherwise.
+// ctx is done the group gets SIGTERM and, after the grace, SIGKILL. Should the worker die, Linux kills the command
+// (not its descendants). The error says why the command was not started, and is nil otherwise.
 func (c *command) run(ctx context.Context) (exit, error) {
+	if err := context.Cause(ctx); err != nil {
+		return exit{}, err
+	}
 	child := &child{cmd: c.build(), up: make(chan error, 1), exited: make(chan struct{}), gone: make(chan struct{})}
 	go child.live()
 	if err := <-child.up; err != nil {
@@ -66,8 +68,7 @@ func (c *command) run(ctx context.Context) (exit, error) {
 func (c *command) build() *exec.Cmd {
 	return &exec.Cmd{
 		Path: c.path, Args: c.argv, Env: c.env, Dir: c.dir, Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr,
-		WaitDelay:   pipeDrainMax,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+		WaitDelay: pipeDrainMax, SysProcAttr: ownGroup(),
 	}
 }
 
@@ -96,7 +97,7 @@ func (c *command) supervise(ctx context.Context, child *child) (sent syscall.Sig
 type child struct {
 	cmd    *exec.Cmd
 	up     chan error    // gets the outcome of the start
-	exited chan struct{} // closed when the process is a zombie
+	exited chan struct{} // closed when the process has ended
 	gone   chan struct{} // closed when it is reaped and its pipes are read
 	mu     sync.Mutex    // held while a signal is sent, so that the process is not reaped under it
 	began  time.Time
@@ -111,29 +112,23 @@ func (c *child) live() {
 	c.began = time.Now()
 	err := c.cmd.Start()
 	c.up <- err
-	if err != nil {
-		return
+	if err == nil {
+		c.reap()
+		close(c.gone)
 	}
-	awaitExit(c.cmd.Process.Pid)
-	c.ended = time.Now()
-	close(c.exited)
-	// The zombie still owns its number, so this cannot hit a stranger. What the command left behind ends here; an error
-	// says that there is nothing.
-	c.mu.Lock()
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
-	c.mu.Unlock()
-	_ = c.cmd.Wait() // what it says is in ProcessState too
-	close(c.gone)
 }
 
-// awaitExit blocks until the process has ended, and leaves it a zombie.
-func awaitExit(pid int) {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return
-		}
-	}
+// hasExited notes the end of the process.
+func (c *child) hasExited() {
+	c.ended = time.Now()
+	close(c.exited)
+}
+
+// killGroup ends what the command left behind; an error says that there is nothing.
+func (c *child) killGroup() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 }
 
 // signal sends sig to the group unless the child has ended, and returns the last signal that was sent: sig, or before.

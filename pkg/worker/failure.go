@@ -223,6 +223,12 @@ func badResult(err error) *spec.FailureRecord {
 	}
 }
 
+// unsendable is badResult, for a proposer as a failure of its planning.
+func unsendable(err error, recipe *spec.Recipe) *spec.FailureRecord {
+	e := ending{recipe: recipe}
+	return e.proposing(badResult(err))
+}
+
 // stoppedRunner is the failure of an attempt that was ended for cause and of whose end nothing else is known.
 func stoppedRunner(cause error, recipe *spec.Recipe) *spec.FailureRecord {
 	e := ending{stop: cause, recipe: recipe, exit: exit{code: -1}}

@@ -125,7 +125,7 @@ func (w *worker) serve() (stop func(), err error) {
 	if w.o.HTTPAddr == "" {
 		return func() {}, nil
 	}
-	listener, err := net.Listen("tcp", w.o.HTTPAddr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", w.o.HTTPAddr)
 	if err != nil {
 		return nil, fmt.Errorf("serve health and metrics: %w", err)
 	}

@@ -25,13 +25,13 @@ const (
 
 // identity says which worker this is, in worker.json.
 type identity struct {
-	// ID is drawn once: the host's name and a random part.
+	// ID is the worker's name: as configured, or drawn once from the host's name and a random part.
 	ID spec.WorkerID `json:"id"`
 	// Boot counts the starts, from 1.
 	Boot uint64 `json:"boot"`
 }
 
-// ErrDirInUse: another worker process holds the directory.
+// ErrDirInUse says that another worker process holds the directory.
 var ErrDirInUse = errors.New("the directory is in use by another worker")
 
 // lockDir takes the directory for this process; closing the file, or the end of the process, gives it back.
@@ -54,8 +54,9 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // nextIdentity reads worker.json, counts this start, and writes it back durably before anything is said under it. A file
-// that is no identity is put aside and the worker takes a new name; damaged then says what was wrong with it.
-func nextIdentity(dir, host string) (who identity, damaged, err error) {
+// that is no identity is put aside and the worker takes a new name; damaged then says what was wrong with it. name is the
+// configured name, "" for one that is drawn.
+func nextIdentity(dir string, name spec.WorkerID, host string) (who identity, damaged, err error) {
 	path := filepath.Join(dir, identityFileName)
 	data, err := os.ReadFile(path)
 	switch {
@@ -72,6 +73,9 @@ func nextIdentity(dir, host string) (who identity, damaged, err error) {
 			return identity{}, damaged, fmt.Errorf("put a damaged worker identity aside: %w", err)
 		}
 		who = newIdentity(host)
+	}
+	if name != "" {
+		who.ID = name
 	}
 	who.Boot++
 	return who, damaged, who.save(path)

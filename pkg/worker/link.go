@@ -44,6 +44,9 @@ func dial(ctx context.Context, o *Options, worker spec.WorkerID) (link, error) {
 		if options.Name == "" {
 			options.Name = "autoresearch worker " + string(worker)
 		}
+		if options.InboxPrefix == "" {
+			options.InboxPrefix = "_INBOX_" + spec.EncodeName(string(worker))
+		}
 		if options.Logger == nil {
 			options.Logger = o.Logger
 		}

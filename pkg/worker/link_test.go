@@ -280,6 +280,7 @@ func BenchmarkOverNATS(b *testing.B) {
 	}
 	startRun(b, o)
 	b.ResetTimer()
+	used := cpuTime(b)
 	for i := range b.N {
 		l.until("there is room", func() bool { return i-len(l.reports) < 2*slots })
 		l.publish(dispatch(taskID(i + 1)))
@@ -287,4 +288,5 @@ func BenchmarkOverNATS(b *testing.B) {
 	l.until("all are reported", func() bool { return len(l.reports) == b.N })
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "attempts/s")
+	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

@@ -94,6 +94,7 @@ var instructions = map[string]func(argument string) (code int, end bool){
 		return 0, false
 	},
 	"supervise": supervise,
+	"worker":    workerProcess,
 	// spawn leaves a child of the same process group behind, and daemon one of its own session that holds our output.
 	"spawn":  func(string) (int, bool) { return leaveChild(nil) },
 	"daemon": func(string) (int, bool) { return leaveChild(&syscall.SysProcAttr{Setsid: true}) },

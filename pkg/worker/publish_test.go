@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,15 +25,6 @@ func (l *addressLog) Write(b []byte) (int, error) {
 		l.found <- strings.TrimSpace(address)
 	}
 	return len(b), nil
-}
-
-func readAll(t *testing.T, body io.ReadCloser) string {
-	t.Helper()
-	text, err := io.ReadAll(body)
-	if err := errors.Join(err, body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func succeed(context.Context, spec.Attempt) (spec.TaskResult, error) { return spec.TaskResult{}, nil }
@@ -117,7 +108,6 @@ func TestBatchesFitIntoMessages(t *testing.T) {
 		b.give(dispatch(taskID(i)))
 	}
 	b.until("all are done", func() bool {
-		b.hello()
 		s := b.lastBeat().Slots
 		return b.refusals() > 0 && len(s) > 0 && s[0].Free == 50
 	})
@@ -242,16 +232,28 @@ func benchmarkWorker(b *testing.B, slots, tasks int) {
 	done := make(chan error, 1)
 	b.ReportAllocs()
 	b.ResetTimer()
+	used := cpuTime(b)
 	go func() {
 		done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
 	}()
 	<-link.finished
 	b.StopTimer()
 	b.ReportMetric(float64(tasks)/b.Elapsed().Seconds(), "attempts/s")
+	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(tasks), "cpu-ns/op")
 	cancel()
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}
+}
+
+// cpuTime returns the processor time this process has used: a measure that other work on the machine leaves alone.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // feedLink brings as many tasks as are asked for and receipts every result at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -235,13 +236,8 @@ func TestMetricsAreServedAndTakenOut(t *testing.T) {
 	}}))
 	b.give(dispatch("t"))
 	b.report("t", 1)
-	b.until("it is listed", func() bool { b.hello(); return len(b.lastBeat().Finished) == 1 })
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport}).Get("http://" + <-addresses.found + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := readAll(t, response.Body)
+	b.until("it is listed", func() bool { return len(b.lastBeat().Finished) == 1 })
+	text := get(t, "http://"+<-addresses.found+"/metrics")
 	for _, want := range []string{
 		`autoresearch_worker_attempts_total{class="cpu",outcome="succeeded"} 1`,
 		`autoresearch_worker_attempt_duration_seconds_count{class="cpu"} 1`,
@@ -259,6 +255,21 @@ func TestMetricsAreServedAndTakenOut(t *testing.T) {
 	if families, err := registry.Gather(); err != nil || len(families) != 0 {
 		t.Errorf("%d metrics are left behind, %v", len(families), err)
 	}
+}
+
+// get returns the body of a page.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestMetricsNeedARegistryOfTheirOwn(t *testing.T) {

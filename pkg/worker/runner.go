@@ -149,7 +149,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	}
 	body, err := encodeBounded(result, w.resultMax())
 	if err != nil {
-		result.Failure = signed(badResult(err), job, now)
+		result.Failure = signed(unsendable(err, &a.dispatch.Recipe), job, now)
 		result.Children, result.Output = nil, nil
 		body, err = encodeBounded(result, w.resultMax())
 	}

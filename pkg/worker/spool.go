@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -18,7 +19,11 @@ const (
 	spoolCompactMin = 4 << 20
 	// spoolBufferMax is the largest write buffer that is kept between appends.
 	spoolBufferMax = 4 << 20
+	spoolRest      = time.Second
 )
+
+// errResting: the disk failed a moment ago.
+var errResting = errors.New("the spool rests after a failure")
 
 // spoolFile is what the spool needs of a file.
 type spoolFile interface {
@@ -39,7 +44,8 @@ type span struct {
 // synced once per group of results. A crash at any point leaves every result whose append returned. Receipts are not
 // synced: one that a crash takes back makes its result be sent again, which the engine counts as a duplicate.
 //
-// A write that failed leaves the file's tail in doubt, so the next append first rewrites the file beside the old one.
+// A write that failed leaves the file's tail in doubt, so the next append first rewrites the file beside the old one; for
+// spoolRest after a failure there is none (errResting), because a full disk would make each as long as the file.
 // All methods may be called concurrently.
 type spool struct {
 	path   string
@@ -52,6 +58,8 @@ type spool struct {
 	liveBytes int64
 	next      uint64 // the number of the next result
 	doubtful  bool   // a write failed since the last rewrite
+	failed    time.Time
+	rest      time.Duration // how long after a failure nothing is tried
 	buf       []byte
 }
 
@@ -66,7 +74,7 @@ func openSpool(path string, create func(string) (spoolFile, error)) (*spool, spo
 	if err != nil {
 		return nil, spoolDamage{}, fmt.Errorf("open spool: %w", err)
 	}
-	s := &spool{path: path, create: create, file: file, live: map[uint64]span{}, next: 1}
+	s := &spool{path: path, create: create, file: file, live: map[uint64]span{}, next: 1, rest: spoolRest}
 	damage, err := s.load(file)
 	if err != nil {
 		return nil, damage, errors.Join(fmt.Errorf("read spool %s: %w", path, err), file.Close())
@@ -128,10 +136,8 @@ func (s *spool) forget(seq uint64) bool {
 func (s *spool) append(bodies [][]byte) ([]uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.doubtful {
-		if err := s.rewrite(); err != nil {
-			return nil, err
-		}
+	if err := s.heal(); err != nil {
+		return nil, err
 	}
 	buf, seqs := s.buf[:0], make([]uint64, len(bodies))
 	for i, body := range bodies {
@@ -153,6 +159,21 @@ func (s *spool) append(bodies [][]byte) ([]uint64, error) {
 	return seqs, nil
 }
 
+// heal makes the file sound again after a failed write.
+func (s *spool) heal() error {
+	switch {
+	case !s.doubtful:
+		return nil
+	case time.Since(s.failed) < s.rest:
+		return errResting
+	}
+	err := s.rewrite()
+	if err != nil {
+		s.failed = time.Now()
+	}
+	return err
+}
+
 // write puts buf at the end of the file.
 func (s *spool) write(buf []byte, sync bool) error {
 	_, err := s.file.WriteAt(buf, s.size)
@@ -160,7 +181,7 @@ func (s *spool) write(buf []byte, sync bool) error {
 		err = s.file.Sync()
 	}
 	if err != nil {
-		s.doubtful = true
+		s.doubtful, s.failed = true, time.Now()
 		return fmt.Errorf("write spool: %w", err)
 	}
 	s.size += int64(len(buf))
@@ -200,7 +221,7 @@ func dropFrames(gone []byte) []byte {
 
 func (s *spool) empty() error {
 	if err := s.file.Truncate(0); err != nil {
-		s.doubtful = true
+		s.doubtful, s.failed = true, time.Now()
 		return fmt.Errorf("empty spool: %w", err)
 	}
 	s.size = 0

@@ -171,9 +171,8 @@ func TestSpoolFlippedBit(t *testing.T) {
 // failingFile is a file that fails as a full or dying disk does.
 type failingFile struct {
 	spoolFile
-	room  *int64 // bytes that still fit
-	sync  *error
-	wrote int
+	room *int64 // bytes that still fit
+	sync *error
 }
 
 var errDiskFull = errors.New("no space left on device")
@@ -207,6 +206,7 @@ func openFailing(t *testing.T, path string) (s *spool, room *int64, sync *error)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.rest = 0
 	s.file = &failingFile{spoolFile: s.file, room: room, sync: sync}
 	t.Cleanup(func() { _ = s.close() })
 	return s, room, sync

@@ -52,7 +52,7 @@ func TestRefusedStart(t *testing.T) {
 		args     []string
 		words    []string
 	}{
-		{"broken YAML", "name: e2e\nkinds: [\n", nil, []string{"broken_YAML.yaml:", "line 2"}},
+		{"broken YAML", "name: e2e\nkinds: [\n", nil, []string{"broken_YAML.yaml:3:1", "not YAML"}},
 		{"an unknown key", "max_concurency: 2\n" + good, nil,
 			[]string{"an_unknown_key.yaml:1:1", "max_concurency", "did you mean max_concurrency"}},
 		{"a bad value", strings.Replace(good, "max_concurrency: 1", "max_concurrency: many", 1), nil,
@@ -205,14 +205,33 @@ func TestBadResults(t *testing.T) {
 	}
 }
 
-// TestLargePayload gives an experiment a payload larger than the default limit of a NATS message.
+// TestLargePayload takes a queue over that has a payload larger than the default limit of a NATS message.
 func TestLargePayload(t *testing.T) {
 	t.Parallel()
-	large := task{ID: "large", Payload: payload{"text": strings.Repeat("x", 2<<20)}}
-	s := newSearch(t, 1, append(tasks(1, "small%d", payload{}), large), "")
-	engine := s.begin()
-	engine.wantExit(0)
-	s.workdir.wantCompleted("small1", "large")
+	small, large := task{ID: "small"}, task{ID: "large", Payload: payload{"text": strings.Repeat("x", 2<<20)}}
+	t.Run("embedded server", func(t *testing.T) {
+		t.Parallel()
+		s := newSearch(t, 1, nil, "proposer: {command: [/bin/true]}")
+		s.workdir.writeState(state{Status: "interrupted", Queued: []task{large, small}})
+		s.begin().wantExit(0)
+		s.workdir.wantCompleted("large", "small")
+	})
+	t.Run("server with the default limit", func(t *testing.T) {
+		t.Parallel()
+		s := newSearch(t, 1, nil, "proposer: {command: [/bin/true]}")
+		s.workdir.writeState(state{Status: "interrupted", Queued: []task{large, small}})
+		before := s.workdir.read("engine_state.json")
+		nats := startNATS(t)
+		s.begin("--nats", nats.url()).wantRefusal(`"large"`, "bytes", "smaller", "max_payload")
+		if s.workdir.read("engine_state.json") != before {
+			t.Error("engine_state.json was changed")
+		}
+		s.lab.wantOnce()
+
+		s.workdir.writeState(state{Status: "interrupted", Queued: []task{small}})
+		s.begin("--nats", nats.url()).wantExit(0)
+		s.workdir.wantCompleted("small")
+	})
 }
 
 // TestMissingCommand names a program that does not exist: every experiment fails to launch and the search ends by itself.
@@ -232,16 +251,17 @@ func TestMissingCommand(t *testing.T) {
 // TestJournalDeletedWhileStopped removes what NATS keeps of a run that the workdir remembers.
 func TestJournalDeletedWhileStopped(t *testing.T) {
 	t.Parallel()
-	s := interruptedSearch(t)
+	s := newSearch(t, 1, tasks(3, "t%d", payload{}), "stop: {max_experiments: 1}")
+	s.begin().wantExit(0)
 	if err := os.RemoveAll(s.workdir.path("engine/nats")); err != nil {
 		t.Fatal(err)
 	}
 	before := s.workdir.contents()
-	s.resume().wantRefusal(`run "e2e"`, "journal", "gone", "backup", "engine_state.json")
-	s.workdir.wantUnchanged(before)
-	s.resume().wantRefusal(`run "e2e"`, "journal") // it is not there the second time either
-	s.workdir.wantUnchanged(before)
-	s.lab.wantNoneAlive()
+	for range 2 { // the first refusal must not make a journal that the second one finds
+		s.resume().wantRefusal(`run "e2e"`, "journal", "gone", "backup", "engine_state.json")
+		s.workdir.wantUnchanged(before)
+	}
+	s.lab.wantOnce("t1")
 }
 
 // TestJournalDeletedWhileRunning deletes the journal's stream under a coordinator: it raises the alarm, dispatches nothing

@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestSummary prints the report of a workdir before any run, in the middle of one, and after it, and changes nothing.
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	s := newSearch(t, 1, append(tasks(1, "done%d", payload{"loss": 0.5}), tasks(1, "held%d", payload{"gate": "go", "loss": 1})...), "")
+	summary := func() string {
+		t.Helper()
+		p := start(t, "autoresearch", "summary", s.workdir.dir)
+		p.wantExit(0)
+		return p.output.String()
+	}
+	if err := os.MkdirAll(s.workdir.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if text := summary(); !strings.HasPrefix(text, "#") {
+		t.Errorf("the summary of an empty folder:\n%s", text)
+	}
+	if left := s.workdir.contents(); len(left) > 0 {
+		t.Errorf("the summary left %v", left)
+	}
+	engine := s.begin()
+	s.lab.awaitEnded(1)
+	s.lab.awaitRunning(1)
+	s.workdir.awaitState("held1 runs", func(now state) string {
+		if len(now.Running) != 1 || now.Running[0].ID != "held1" {
+			return "not yet"
+		}
+		return ""
+	})
+	if text := summary(); !strings.HasPrefix(text, "#") || !strings.Contains(text, "running") {
+		t.Errorf("the summary in mid run:\n%s", text)
+	}
+	s.lab.open("go")
+	engine.wantExit(0)
+	before := s.workdir.contents()
+	text := summary()
+	for _, word := range []string{"stopped", "done1", "held1", "0.5"} {
+		if !strings.Contains(text, word) {
+			t.Errorf("the summary does not say %q:\n%s", word, text)
+		}
+	}
+	if report := s.workdir.read("report.md"); report != text {
+		t.Errorf("report.md differs from the summary:\n%s\n--- summary ---\n%s", report, text)
+	}
+	s.workdir.wantUnchanged(before)
+	start(t, "autoresearch", "summary", s.workdir.dir+"/none").wantRefusal("none", "no such folder")
+}
+
+// TestValidate checks workflow files without a run.
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	lab := newLab(t)
+	good := lab.workflow(3, tasks(2, "t%d", payload{}), "stop: {max_experiments: 9}")
+	p := start(t, "autoresearch", "workflow", "validate", good)
+	p.wantExit(0)
+	p.wantSaid("is valid", "lowest loss", "2 initial specs", "9 experiments")
+	p = start(t, "autoresearch", "workflow", "validate", good, "stop.max_experiments=4", "-o", "json")
+	p.wantExit(0)
+	p.wantSaid(`"valid":true`, `"stop.max_experiments":"4"`)
+
+	bad := lab.write("bad.yaml", "name: e2e\nkinds:\n  default: {comand: [x], timeout: soon}\ninitial: [{kind: other}]\n")
+	start(t, "autoresearch", "workflow", "validate", bad).wantRefusal("bad.yaml:3:13", "did you mean command", "timeout", `"soon"`,
+		"bad.yaml:4:", "a spec has an id")
+	start(t, "autoresearch", "workflow", "validate", lab.dir+"/none.yaml").wantRefusal("none.yaml", "no such file")
+}
+
+// TestHelp asks every command for help: each says what it is for and shows how it is called.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	commands := [][]string{{"coordinator"}, {"worker"}}
+	for _, command := range append([]string{""}, commandsOf(t)...) {
+		commands = append(commands, append([]string{"autoresearch"}, strings.Fields(command)...))
+	}
+	for _, command := range commands {
+		p := start(t, command[0], append(command[1:], "--help")...)
+		p.wantExit(0)
+		p.wantSaid("Usage:", "Examples:")
+	}
+}
+
+// commandsOf returns the commands of autoresearch that its help lists, with those of workflow.
+func commandsOf(t *testing.T) (commands []string) {
+	t.Helper()
+	for _, parent := range []string{"", "workflow"} {
+		p := start(t, "autoresearch", append(strings.Fields(parent), "--help")...)
+		p.wantExit(0)
+		_, list, found := strings.Cut(p.output.String(), "Available Commands:\n")
+		if !found {
+			t.Fatalf("no commands are listed: %s", p)
+		}
+		list, _, _ = strings.Cut(list, "\n\n")
+		for _, line := range strings.Split(list, "\n") {
+			name := strings.Fields(line)[0]
+			if name != "help" && name != "completion" {
+				commands = append(commands, strings.TrimSpace(parent+" "+name))
+			}
+		}
+	}
+	if len(commands) < 5 {
+		t.Fatalf("the help lists only %v", commands)
+	}
+	return commands
+}
+
+// TestUsage calls the programs the wrong way: exit code 2 or 1, and a word on what is wrong.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args  []string
+		words []string
+	}{
+		{[]string{"autoresearch", "engine"}, []string{"workdir"}},
+		{[]string{"autoresearch", "engine", "--workdir", "d", "w.yaml"}, []string{"w.yaml", "--"}},
+		{[]string{"autoresearch", "engine", "--workdir", "d", "--workflow", "none.yaml"}, []string{"none.yaml", "no such file"}},
+		{[]string{"autoresearch", "engine", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
+		{[]string{"autoresearch", "engine", "--workdri", "d"}, []string{"--workdri"}},
+		{[]string{"autoresearch", "sumary"}, []string{"sumary"}},
+		{[]string{"coordinator", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
+		{[]string{"worker"}, []string{"dir"}},
+		{[]string{"worker", "--dir", "d", "--slots", "none"}, []string{"--slots", `"none"`, "CLASS=N"}},
+	} {
+		p := start(t, c.args[0], c.args[1:]...)
+		if code := p.wait(); code != 1 && code != 2 {
+			t.Errorf("exit code %d: %s", code, p)
+		}
+		p.wantSaid(c.words...)
+	}
+}

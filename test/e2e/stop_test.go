@@ -1,0 +1,55 @@
+package e2e
+
+import "testing"
+
+// TestMaxExperiments stops a search with specs left in the queue, and goes on with them when the limit is raised.
+func TestMaxExperiments(t *testing.T) {
+	t.Parallel()
+	all := tasks(8, "t%d", payload{})
+	s := newSearch(t, 2, all, "stop: {max_experiments: 3}")
+	engine := s.begin()
+	engine.wantExit(0)
+	engine.wantSaid("stopped", "max_experiments")
+	s.workdir.wantStatus("stopped", 5, 0)
+	s.lab.wantOnce("t1", "t2", "t3")
+
+	s.resume("--", "stop.max_experiments=6").wantExit(0)
+	s.workdir.wantStatus("stopped", 2, 0)
+	s.lab.wantOnce(ids(all[:6])...)
+
+	s.resume().wantExit(0) // the override is remembered
+	s.workdir.wantStatus("stopped", 2, 0)
+	s.resume("--", "stop.max_experiments=null").wantExit(0)
+	s.workdir.wantStatus("stopped", 0, 0)
+	s.workdir.wantCompleted(ids(all)...)
+	s.lab.wantOnce(ids(all)...)
+}
+
+// TestMaxExperimentsRaised raises the limit of a search whose proposer had nothing left to propose under the old one.
+func TestMaxExperimentsRaised(t *testing.T) {
+	t.Parallel()
+	s := newSearch(t, 2, nil, "space: {loss: {float: [0, 1]}}\nstop: {max_experiments: 4}")
+	s.begin().wantExit(0)
+	s.workdir.wantStatus("stopped", 0, 0)
+	s.workdir.wantCompleted("e0001", "e0002", "e0003", "e0004")
+	s.resume("--", "stop.max_experiments=6").wantExit(0)
+	s.workdir.wantStatus("stopped", 0, 0)
+	s.workdir.wantCompleted("e0001", "e0002", "e0003", "e0004", "e0005", "e0006")
+}
+
+// TestPatience stops a search once nothing gets better, and goes on when a person has more patience.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	all := []task{
+		{ID: "t1", Payload: payload{"loss": 2}}, {ID: "t2", Payload: payload{"loss": 1}}, {ID: "t3", Payload: payload{"loss": 3}},
+		{ID: "t4", Payload: payload{"loss": 4}}, {ID: "t5", Payload: payload{"loss": 5}},
+	}
+	s := newSearch(t, 1, all, "stop: {patience: 2}")
+	engine := s.begin()
+	engine.wantExit(0)
+	engine.wantSaid("patience: no improvement in 2 experiments")
+	s.workdir.wantStatus("stopped", 1, 0)
+	s.lab.wantOnce("t1", "t2", "t3", "t4")
+	s.resume("--", "stop.patience=5").wantExit(0)
+	s.workdir.wantCompleted(ids(all)...)
+}
