@@ -339,3 +339,6 @@ func (h *events) Pop() any {
 	*h = old[:len(old)-1]
 	return e
 }
+
+// Bury unwinds what has died; for the end of a history.
+func (s *Scheduler) Bury() { s.settle() }

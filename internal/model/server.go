@@ -16,10 +16,8 @@ import (
 type Server struct {
 	// Clock tells the server's time.
 	Clock func() time.Time
-	// OnStore, unless nil, sees every message at the moment it is stored; OnPurge every purge of a stream below a
-	// sequence. They must not call the server.
-	OnStore func(stream string, seq uint64, subject string, data []byte)
-	OnPurge func(stream string, below uint64)
+	// OnStore, unless nil, sees every message at the moment it is stored. It must not call the server.
+	OnStore func(Stored)
 	// OnRing, unless nil, hears that a class's doorbell rang.
 	OnRing func(class string)
 
@@ -30,6 +28,15 @@ type Server struct {
 	leads   map[string]int
 	uplinks []*listener[bus.Uplink]
 	control []*listener[bus.Answer]
+}
+
+// Stored is one message as it is stored.
+type Stored struct {
+	Stream  string
+	Created time.Time // of the stream
+	Seq     uint64
+	Subject string
+	Data    []byte
 }
 
 // listener is one subscription of core NATS.
@@ -144,7 +151,7 @@ func (s *Server) store(st *stream, subject string, data []byte) (uint64, error) 
 		return 0, err
 	}
 	if s.OnStore != nil {
-		s.OnStore(st.name, m.seq, subject, m.data)
+		s.OnStore(Stored{Stream: st.name, Created: st.created, Seq: m.seq, Subject: subject, Data: m.data})
 	}
 	return m.seq, nil
 }
@@ -252,9 +259,6 @@ func (s *Server) purge(name string, below uint64) error {
 		return err
 	}
 	st.purge(below)
-	if s.OnPurge != nil {
-		s.OnPurge(name, below)
-	}
 	return nil
 }
 

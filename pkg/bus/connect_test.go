@@ -47,7 +47,9 @@ func TestConnectRetries(t *testing.T) {
 			if err != nil {
 				return
 			}
-			conn.Close()
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
 			refused <- struct{}{}
 		}
 	}()

@@ -51,7 +51,11 @@ func TestEmbeddedPortInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() {
+		if err := listener.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	port := listener.Addr().(*net.TCPAddr).Port
 	_, err = bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: t.TempDir(), Port: port, Logger: quiet()})
 	wantExplained(t, err, listener.Addr().String(), "another port")

@@ -144,5 +144,14 @@ func (c *Coordinator) regain(t *tenure, me kv.Holder, revision uint64) uint64 {
 	if err != nil {
 		return revision
 	}
+	c.prove()
 	return renewed
+}
+
+// prove makes the leader append, now that its lease was free for a while: somebody else may have led meanwhile and have
+// gone again, and a leader that has nothing to write would never know.
+func (c *Coordinator) prove() {
+	if t, err := c.term(); err == nil {
+		t.inbox.force(arrival{call: func(l *leader) { l.proofDue = true }})
+	}
 }

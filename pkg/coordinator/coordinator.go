@@ -141,18 +141,23 @@ func randomID() string {
 func (c *Coordinator) connect() ports {
 	o := c.o
 	return ports{
-		journal: bus.NewJournal(o.Conn, o.Run, o.Streams),
-		results: bus.NewResults(o.Conn, o.Run, o.Streams),
-		doorbell: bus.NewDoorbell(o.Conn, o.Streams, func(subject string, err error) {
-			c.log.Warn("ring the doorbell; it rings again when overdue", "subject", subject, "err", err)
-			select {
-			case c.broken <- struct{}{}:
-			default:
-			}
-		}),
-		uplinks: bus.NewUplinks(o.Conn),
-		mirror:  kv.NewMirror(o.Conn, o.Run, o.Streams),
-		lease:   kv.NewLease(o.Conn, kv.LeaseOptions{TTL: o.LeaderTTL, Replicas: o.Streams.Replicas}),
+		journal:    bus.NewJournal(o.Conn, o.Run, o.Streams),
+		results:    bus.NewResults(o.Conn, o.Run, o.Streams),
+		doorbell:   bus.NewDoorbell(o.Conn, o.Streams, c.notRung),
+		uplinks:    bus.NewUplinks(o.Conn),
+		mirror:     kv.NewMirror(o.Conn, o.Run, o.Streams),
+		lease:      kv.NewLease(o.Conn, kv.LeaseOptions{TTL: o.LeaderTTL, Replicas: o.Streams.Replicas}),
+		connected:  o.Conn.Connected,
+		payloadMax: o.Conn.MaxPayload,
+	}
+}
+
+// notRung is told that the doorbell could not be rung.
+func (c *Coordinator) notRung(subject string, err error) {
+	c.log.Warn("ring the doorbell; it rings again when overdue", "subject", subject, "err", err)
+	select {
+	case c.broken <- struct{}{}:
+	default:
 	}
 }
 
@@ -243,7 +248,7 @@ func (c *Coordinator) Readiness() (role Role, epoch uint64, trouble string) {
 	if c.current != nil {
 		epoch = c.current.leader.epoch
 	}
-	if c.trouble == "" && !c.o.Conn.Connected() {
+	if c.trouble == "" && !c.ports.connected() {
 		return c.role, epoch, "it is not connected to NATS"
 	}
 	return c.role, epoch, c.trouble

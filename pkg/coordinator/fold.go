@@ -12,7 +12,7 @@ import (
 // an older epoch, a commit number that is not the next, a part out of place.
 type fold struct {
 	runID     string
-	epoch     uint64
+	epoch     uint64 // 0: not known, before the first record after the mirror
 	commit    uint64 // the last commit applied
 	writer    uint64 // who wrote the last record
 	time      spec.EngineTime
@@ -79,7 +79,7 @@ func (f *fold) check(seq uint64, r *bus.Record) error {
 		return &spec.FoldError{Seq: seq, Reason: fmt.Sprintf("epoch %d after epoch %d", r.Epoch, f.epoch)}
 	case r.Kind == bus.RecordEpoch && r.Epoch == f.epoch && f.seq != 0:
 		return &spec.FoldError{Seq: seq, Reason: fmt.Sprintf("a second epoch record of epoch %d", r.Epoch)}
-	case r.Epoch > f.epoch && r.Kind != bus.RecordEpoch:
+	case r.Epoch > f.epoch && r.Kind != bus.RecordEpoch && (f.epoch != 0 || f.seq == 0):
 		return &spec.FoldError{Seq: seq, Reason: fmt.Sprintf("epoch %d began without its epoch record", r.Epoch)}
 	case r.Commit != f.commit+1:
 		return &spec.FoldError{Seq: seq, Reason: fmt.Sprintf("commit %d after commit %d", r.Commit, f.commit)}

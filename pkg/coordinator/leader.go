@@ -37,6 +37,7 @@ type leader struct {
 	marked    uint64 // the watermark that the last record carried
 	resultsID uint64
 	metaDue   bool // resultsID changed: the next record must say so
+	proofDue  bool // a record is due, whether or not there is something to write: it proves that nobody else leads
 
 	clock engineClock
 	heard time.Time // the last sign of NATS, wall time
@@ -113,7 +114,7 @@ func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) erro
 	}
 	out := l.engine.Collect(now)
 	defer l.engine.Reset()
-	if out.NeedsAppend() || l.metaDue || l.lagging() {
+	if out.NeedsAppend() || l.metaDue || l.proofDue || l.lagging() {
 		if err := l.journal(ctx, now, out); err != nil {
 			return err
 		}
@@ -204,7 +205,7 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 	l.metrics.commits.Inc()
 	l.metrics.commitChanges.Add(float64(len(out.Changes)))
 	l.number++
-	l.metaDue = false
+	l.metaDue, l.proofDue = false, false
 	l.marked = l.watermark
 	return nil
 }

@@ -20,6 +20,9 @@ type ports struct {
 	uplinks  bus.Uplinks
 	mirror   kv.Mirror
 	lease    kv.Lease
+	// connected says whether the server can be reached, payloadMax how many bytes of one message it takes.
+	connected  func() bool
+	payloadMax func() int
 }
 
 // recovery is how a new leader comes to the state of its run.
@@ -101,7 +104,7 @@ func (r *recovery) fence(ctx context.Context) error {
 		switch err := r.commit.append(ctx, [][]byte{data}); {
 		case err == nil:
 			r.fold = newFold()
-			r.fold.epoch = epoch.Epoch
+			r.fold.epoch, r.fold.runID = epoch.Epoch, epoch.RunID
 			return nil
 		case !errors.Is(err, errDeposed):
 			return err
@@ -175,7 +178,8 @@ func (r *recovery) load(ctx context.Context) error {
 }
 
 // loadMirror reads every value into a new fold and returns the meta. A mirror of which any part cannot be read, or that
-// is of another run, is taken as empty: the journal then tells all, unless it was purged.
+// is of another run, is taken as empty: the journal then tells all, unless it was purged. One that a later term has
+// written is that leader's: this candidate was deposed while it loaded.
 func (r *recovery) loadMirror(ctx context.Context) (*bus.MirrorMeta, error) {
 	f, meta, damaged := newFold(), &bus.MirrorMeta{Version: bus.RecordVersion}, error(nil)
 	last, err := r.ports.mirror.Load(ctx, func(key string, value []byte) error {
@@ -187,13 +191,22 @@ func (r *recovery) loadMirror(ctx context.Context) (*bus.MirrorMeta, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run %q: read the mirror: %w", r.run, err)
 	}
-	epoch := r.fold.epoch
-	if damaged != nil || meta.JournalSeq == 0 || meta.JournalSeq > r.commit.last {
-		f, meta = newFold(), &bus.MirrorMeta{Version: bus.RecordVersion}
+	epoch, runID := r.fold.epoch, r.fold.runID
+	if meta.RunID != runID {
+		meta.Epoch = 0
+	}
+	if damaged != nil || meta.JournalSeq == 0 || meta.RunID != runID {
+		f, meta = newFold(), &bus.MirrorMeta{Version: bus.RecordVersion, Epoch: meta.Epoch, RunID: runID}
+	}
+	switch {
+	case meta.Epoch > epoch:
+		return nil, fmt.Errorf("run %q: epoch %d has the mirror of epoch %d: %w", r.run, meta.Epoch, epoch, errDeposed)
+	case meta.JournalSeq > r.commit.last:
+		return nil, r.alarm("its journal ends at record %d, and the mirror reaches record %d", r.commit.last, meta.JournalSeq)
 	}
 	f.startAt(meta)
 	r.fold, r.mirror = f, last
-	r.fold.epoch = epoch
+	r.fold.epoch, r.fold.runID = epoch, runID
 	return meta, nil
 }
 
@@ -217,7 +230,9 @@ func takeMirror(f *fold, meta *bus.MirrorMeta, key string, value []byte) error {
 // replay folds the journal's records after the mirror's position, up to this term's epoch record.
 func (r *recovery) replay(ctx context.Context) error {
 	epoch := r.fold.epoch
-	r.fold.epoch = 0 // the tail holds older terms; each must follow the one before
+	// The tail holds older terms; each must follow the one before. Of which term the mirror's position is nobody says: its
+	// meta may be that of a candidate that died after its fence.
+	r.fold.epoch = 0
 	from := r.fold.seq + 1
 	b, err := r.ports.journal.Bounds(ctx)
 	if err != nil {

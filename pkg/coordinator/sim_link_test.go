@@ -72,7 +72,9 @@ func (l *simLink) Call(ctx context.Context, op string, do func()) error {
 }
 
 // traced leaves out what would fill the trace.
-func traced(op string) bool { return !strings.HasPrefix(op, "uplinks.") && !strings.HasPrefix(op, "lease.") }
+func traced(op string) bool {
+	return !strings.HasPrefix(op, "uplinks.") && !strings.HasPrefix(op, "lease.")
+}
 
 func (l *simLink) unheard(ctx context.Context, op, why string) error {
 	if traced(op) {

@@ -103,7 +103,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.leader = &leader{
 		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, host: c.host, ports: c.ports, engine: engine.New(cfg),
 		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),
-		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID,
+		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID, proofDue: true,
 		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL,
 		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
@@ -122,7 +122,10 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 }
 
 // recordLimit is the most bytes of one journal message: what the server takes, less room for headers.
-func (c *Coordinator) recordLimit() int { return max(64<<10, c.o.Conn.MaxPayload()-4<<10) }
+func (c *Coordinator) recordLimit() int {
+	payload := c.ports.payloadMax()
+	return payload - min(payload/16, 4<<10)
+}
 
 // plan asks the workflow how its tasks are scheduled and executed.
 func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, error), spec.Objective) {

@@ -42,8 +42,11 @@ func (e *Engine) class(name string) *class {
 	return c
 }
 
-// policyOf returns the shared policy of a kind.
+// policyOf returns the shared policy of a kind; kinds that are not listed share one.
 func (e *Engine) policyOf(kind string) *policy {
+	if _, listed := e.cfg.Kinds[kind]; !listed {
+		kind = spec.KindDefault
+	}
 	p, ok := e.policies[kind]
 	if !ok {
 		p = &policy{}

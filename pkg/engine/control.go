@@ -47,15 +47,11 @@ func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
 	next := []spec.TaskID{id}
 	for len(next) > 0 {
 		id, next = next[0], next[1:]
-		var kids []spec.TaskID
 		if t, live := e.tasks[id]; live {
-			kids = t.kids
 			found = append(found, t)
-		} else if d, finished := e.done[id]; finished {
-			kids = d.kids
 		}
 		if subtree {
-			next = append(next, kids...)
+			next = append(next, e.kids[id]...)
 		}
 	}
 	for _, t := range bySeq(found) {

@@ -15,7 +15,8 @@ type Engine struct {
 
 	tasks    map[spec.TaskID]*task // live
 	done     map[spec.TaskID]*done
-	orphans  map[spec.TaskID][]spec.TaskID // by the parent they name, which is not known yet
+	kids     map[spec.TaskID][]spec.TaskID // the tree: by parent, which need not be known yet
+	renames  map[spec.TaskID]*renames
 	policies map[string]*policy
 	classes  map[string]*class
 	order    []*class // classes in the order they appeared: what dispatching ranges over
@@ -42,7 +43,8 @@ func New(cfg Config) *Engine {
 		meta:     spec.Meta{Status: spec.StatusRunning, NextSeq: 1, NextOrder: 1},
 		tasks:    make(map[spec.TaskID]*task),
 		done:     make(map[spec.TaskID]*done),
-		orphans:  make(map[spec.TaskID][]spec.TaskID),
+		kids:     make(map[spec.TaskID][]spec.TaskID),
+		renames:  make(map[spec.TaskID]*renames),
 		policies: make(map[string]*policy),
 		classes:  make(map[string]*class),
 		workers:  make(map[spec.WorkerID]*worker),

@@ -200,25 +200,18 @@ func checkHeard(e *Engine, now Now) error {
 // checkTree holds that every task hangs once below its parent, known or not, and that no task is its own ancestor.
 func checkTree(e *Engine) error {
 	parents := make(map[spec.TaskID]spec.TaskID)
-	kids := make(map[spec.TaskID][]spec.TaskID)
 	for id, t := range e.tasks {
-		parents[id], kids[id] = t.Parent, t.kids
+		parents[id] = t.Parent
 	}
 	for id, d := range e.done {
-		parents[id], kids[id] = d.parent, d.kids
-	}
-	for id, orphans := range e.orphans {
-		if _, known := parents[id]; known {
-			return fmt.Errorf("task %q is known and has orphans", id)
-		}
-		kids[id] = orphans
+		parents[id] = d.parent
 	}
 	hung := make(map[spec.TaskID]int)
-	for id, below := range kids {
-		for _, kid := range below {
+	for parent, kids := range e.kids {
+		for _, kid := range kids {
 			hung[kid]++
-			if parents[kid] != id {
-				return fmt.Errorf("task %q hangs below %q, its parent is %q", kid, id, parents[kid])
+			if parents[kid] != parent {
+				return fmt.Errorf("task %q hangs below %q, its parent is %q", kid, parent, parents[kid])
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func (e *Engine) Load(stored *spec.Task) {
 	}
 	if stored.State.Terminal() {
 		e.countDone(stored)
-		e.done[stored.Spec.ID] = doneOf(stored, nil)
+		e.done[stored.Spec.ID] = doneOf(stored)
 		return
 	}
 	e.tasks[stored.Spec.ID] = &task{

@@ -210,7 +210,7 @@ func (e *Engine) retire(now Now, t *task) {
 	e.touch(t)
 	e.countDone(&t.Task)
 	delete(e.tasks, t.Spec.ID)
-	e.done[t.Spec.ID] = doneOf(&t.Task, t.kids)
+	e.done[t.Spec.ID] = doneOf(&t.Task)
 }
 
 func (e *Engine) countDone(t *spec.Task) {
@@ -224,8 +224,6 @@ func (e *Engine) countDone(t *spec.Task) {
 	}
 }
 
-func doneOf(t *spec.Task, kids []spec.TaskID) *done {
-	return &done{
-		parent: t.Parent, kids: kids, hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, cancelled: t.Cancelled,
-	}
+func doneOf(t *spec.Task) *done {
+	return &done{parent: t.Parent, hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, cancelled: t.Cancelled}
 }

@@ -16,9 +16,9 @@ import (
 // within bounded engine time.
 func TestSimulatedFaults(t *testing.T) {
 	t.Parallel()
-	seeds := 25
+	seeds := 15
 	if testing.Short() {
-		seeds = 10
+		seeds = 5
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

@@ -69,20 +69,42 @@ func (e *Engine) recognise(ts spec.TaskSpec) (known, same bool) {
 	return false, false
 }
 
-// freeID returns the first of id~2, id~3, ... that no task has, or reports that one of them is this very spec already:
-// a file loaded again after a crash is not doubled.
+// renames is what was given out, or found, of the names id~2, id~3, ... of one id.
+type renames struct {
+	next    int             // the first number not looked at
+	content map[uint64]bool // of the tasks with a lower one
+}
+
+// freeID returns the first of id~2, id~3, ... that no task has, or reports that one of them is this very spec already: a
+// file loaded again after a crash is not doubled.
 func (e *Engine) freeID(ts spec.TaskSpec) (id spec.TaskID, taken bool) {
-	base := ts.ID
-	for n := 2; ; n++ {
-		ts.ID = spec.TaskID(fmt.Sprintf("%s~%d", base, n))
-		known, same := e.recognise(ts)
-		if same {
-			return ts.ID, true
-		}
-		if !known {
-			return ts.ID, false
-		}
+	r, ok := e.renames[ts.ID]
+	if !ok {
+		r = &renames{next: 2, content: make(map[uint64]bool)}
+		e.renames[ts.ID] = r
 	}
+	content := ts.ContentHash()
+	for !r.content[content] {
+		id = spec.TaskID(fmt.Sprintf("%s~%d", ts.ID, r.next))
+		r.next++
+		known, found := e.contentOf(id)
+		if !known {
+			r.content[content] = true
+			return id, false
+		}
+		r.content[found] = true
+	}
+	return "", true
+}
+
+func (e *Engine) contentOf(id spec.TaskID) (known bool, hash uint64) {
+	if t, live := e.tasks[id]; live {
+		return true, t.Spec.ContentHash()
+	}
+	if d, finished := e.done[id]; finished {
+		return true, d.hash
+	}
+	return false, 0
 }
 
 // add creates the task of a spec that is new, below parent in the tree.
@@ -107,14 +129,24 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID) {
 }
 
 // hang gives a new task its place in the tree and reports whether its parent was cancelled: then it is born cancelled.
-// A parent named before it came gets its children now; one that would make a circle is dropped.
+// Its children may have come before it; a parent that would close a circle is dropped.
 func (e *Engine) hang(t *task) (cancelled bool) {
-	t.kids = e.orphans[t.Spec.ID]
-	delete(e.orphans, t.Spec.ID)
-	if t.Parent == t.Spec.ID || len(t.kids) > 0 && e.descends(t.Parent, t.Spec.ID) {
+	if t.Parent == t.Spec.ID || len(e.kids[t.Spec.ID]) > 0 && e.descends(t.Parent, t.Spec.ID) {
 		t.Parent = ""
 	}
-	return e.adopt(t.Parent, t.Spec.ID)
+	e.adopt(t.Parent, t.Spec.ID)
+	if parent, live := e.tasks[t.Parent]; live {
+		return parent.Cancelled
+	}
+	parent, finished := e.done[t.Parent]
+	return finished && parent.cancelled
+}
+
+// adopt puts a task below its parent.
+func (e *Engine) adopt(parent, id spec.TaskID) {
+	if parent != "" {
+		e.kids[parent] = append(e.kids[parent], id)
+	}
 }
 
 // descends reports whether id is the ancestor, or below it.
@@ -129,22 +161,6 @@ func (e *Engine) descends(id, ancestor spec.TaskID) bool {
 		}
 	}
 	return id != ""
-}
-
-// adopt hangs a task below its parent and reports whether the parent was cancelled.
-func (e *Engine) adopt(parent, id spec.TaskID) (cancelled bool) {
-	if t, live := e.tasks[parent]; live {
-		t.kids = append(t.kids, id)
-		return t.Cancelled
-	}
-	if d, finished := e.done[parent]; finished {
-		d.kids = append(d.kids, id)
-		return d.cancelled
-	}
-	if parent != "" {
-		e.orphans[parent] = append(e.orphans[parent], id)
-	}
-	return false
 }
 
 func unknownKind(kind string) *spec.FailureRecord {

@@ -12,7 +12,6 @@ import (
 type task struct {
 	spec.Task
 	policy *policy
-	kids   []spec.TaskID // tree children known so far, by their Parent
 
 	queuePos int32 // in the class's ready queue; -1 when not there
 	timerPos int32 // in the engine's timers; -1 when not armed
@@ -34,7 +33,6 @@ type policy struct {
 // done is what stays of a finished task: enough to recognise its content and its result, and to walk the tree.
 type done struct {
 	parent    spec.TaskID
-	kids      []spec.TaskID
 	hash      uint64
 	claim     spec.ClaimID // that decided; 0 when the engine made the outcome
 	cancelled bool         // its children are born cancelled

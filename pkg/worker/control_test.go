@@ -19,7 +19,7 @@ func TestCancelledProcessIsReported(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
 	b.give(dispatch("polite", script("say [autoresearch] loss=1", "await", "exit 0")))
-	b.give(dispatch("stubborn", script("say [autoresearch] loss=1", "ignore", "forever"), limits(0, 0)))
+	b.give(dispatch("stubborn", script("ignore", "say [autoresearch] loss=1", "forever"), limits(0, 0)))
 	for _, task := range []spec.TaskID{"polite", "stubborn"} {
 		b.awaitProgress(task)
 		b.tell(stopOf(b.awaitStart(task), spec.CauseCancelled))
@@ -27,6 +27,9 @@ func TestCancelledProcessIsReported(t *testing.T) {
 		f := report.Failure
 		if f == nil || f.Kind != spec.Interrupted || f.Phase != spec.PhaseRunner || f.Cause() != spec.CauseCancelled {
 			t.Errorf("%s: filed as %+v", task, f)
+		}
+		if signal := result.Failure.Details["signal"]; task == "stubborn" && signal != "SIGKILL" {
+			t.Errorf("ended by %v", signal)
 		}
 		if report.Preempted || result.Metrics["loss"] != 1 {
 			t.Errorf("%s: preempted %v, metrics %v", task, report.Preempted, result.Metrics)

@@ -46,7 +46,9 @@ func TestGroupEndsWithTheCommand(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
 	b.give(dispatch("done", script("spawn")))
-	b.give(dispatch("stopped", script("spawn", "ignore", "forever"), limits(500*time.Millisecond, 0)))
+	b.give(dispatch("stopped", script("ignore", "spawn", "forever"), limits(0, 0)))
+	b.awaitChild("stopped")
+	b.tell(stopOf(b.awaitStart("stopped"), spec.CauseCancelled))
 	report, result := b.report("done", 1)
 	if report.Failure != nil {
 		t.Errorf("what a command leaves behind fails it: %+v", report.Failure)
@@ -176,10 +178,10 @@ func TestStallFactorBeforeProgress(t *testing.T) {
 	}
 	// Output that is no progress is a sign of life too.
 	var lines []string
-	for range 8 {
+	for range 15 {
 		lines = append(lines, "warn working", "sleep 100")
 	}
-	b.give(dispatch("lively", script(append([]string{"say [autoresearch] go"}, lines...)...), limits(0, 400*time.Millisecond)))
+	b.give(dispatch("lively", script(append([]string{"say [autoresearch] go"}, lines...)...), limits(0, time.Second)))
 	if report, _ := b.report("lively", 1); report.Failure != nil {
 		t.Errorf("a lively one: %+v", report.Failure)
 	}

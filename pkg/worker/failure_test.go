@@ -95,7 +95,6 @@ var failureTable = []failureRow{
 	{
 		name: "timeout, SIGTERM ignored", with: []func(*bus.Dispatch){script("ignore", "forever"), limits(300*time.Millisecond, 0)},
 		kind: spec.JobRuntimeFailed, phase: spec.PhaseJob, cause: spec.CauseTimeout, retryable: true,
-		details: map[string]any{"signal": "SIGKILL"},
 	},
 	{
 		name: "stalled", with: []func(*bus.Dispatch){script("say [autoresearch] a=1", "forever"), limits(0, 100*time.Millisecond)},

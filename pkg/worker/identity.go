@@ -34,7 +34,7 @@ type identity struct {
 // ErrDirInUse says that another worker process holds the directory.
 var ErrDirInUse = errors.New("the directory is in use by another worker")
 
-// lockDir takes the directory for this process; closing the file, or the end of the process, gives it back.
+// lockDir takes the directory for this process; unlockDir, or the end of the process, gives it back.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFileName)
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -51,6 +51,11 @@ func lockDir(dir string) (*os.File, error) {
 		err = fmt.Errorf("lock %s: %w", path, err)
 	}
 	return nil, errors.Join(err, lock.Close())
+}
+
+// unlockDir gives the directory back. Closing the file alone would not, while a child that is just being started has it.
+func unlockDir(lock *os.File) error {
+	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
 }
 
 // nextIdentity reads worker.json, counts this start, and writes it back durably before anything is said under it. A file

@@ -199,14 +199,14 @@ func open(o Options) (w *worker, closeFiles func() error, err error) {
 		o.Logger.Error("the worker's identity was unreadable and is put aside: this is a new worker now", "error", damaged)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, unlockDir(lock))
 	}
 	spool, err := openSpoolOf(o)
 	if err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, unlockDir(lock))
 	}
 	w = newWorker(o, who, host, spool)
-	return w, func() error { return errors.Join(w.spool.close(), lock.Close()) }, nil
+	return w, func() error { return errors.Join(w.spool.close(), unlockDir(lock)) }, nil
 }
 
 // openSpoolOf opens the spool and says what was wrong with it.

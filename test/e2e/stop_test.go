@@ -37,19 +37,21 @@ func TestMaxExperimentsRaised(t *testing.T) {
 	s.workdir.wantCompleted("e0001", "e0002", "e0003", "e0004", "e0005", "e0006")
 }
 
-// TestPatience stops a search once nothing gets better, and goes on when a person has more patience.
+// TestPatience stops a search once nothing gets better, and goes on when a person has more patience. The experiment that
+// begins while the proposer learns of the last result is let through.
 func TestPatience(t *testing.T) {
 	t.Parallel()
-	all := []task{
-		{ID: "t1", Payload: payload{"loss": 2}}, {ID: "t2", Payload: payload{"loss": 1}}, {ID: "t3", Payload: payload{"loss": 3}},
-		{ID: "t4", Payload: payload{"loss": 4}}, {ID: "t5", Payload: payload{"loss": 5}},
-	}
+	all := append([]task{{ID: "best", Priority: -1, Payload: payload{"loss": 1}}}, tasks(9, "t%d", payload{"loss": 2, "seconds": 0.1})...)
 	s := newSearch(t, 1, all, "stop: {patience: 2}")
 	engine := s.begin()
 	engine.wantExit(0)
-	engine.wantSaid("patience: no improvement in 2 experiments")
-	s.workdir.wantStatus("stopped", 1, 0)
-	s.lab.wantOnce("t1", "t2", "t3", "t4")
-	s.resume("--", "stop.patience=5").wantExit(0)
+	engine.wantSaid("stopped (patience: no improvement in 2 experiments)")
+	if ended := s.lab.ended(); ended < 3 || ended > 4 {
+		t.Errorf("it stopped after %d experiments", ended)
+	}
+	s.workdir.wantStatus("stopped", len(all)-s.lab.ended(), 0)
+	s.resume("--", "stop.patience=20").wantExit(0)
+	s.workdir.wantStatus("stopped", 0, 0)
 	s.workdir.wantCompleted(ids(all)...)
+	s.lab.wantOnce(ids(all)...)
 }

@@ -1,0 +1,594 @@
+package coordinator
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"autoresearch/internal/model"
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/kv"
+	"autoresearch/pkg/spec"
+)
+
+// checker holds the promises of a run against everything that is stored and said. It keeps a fold of its own, and the
+// product's beside it; the first promise that is broken ends the history.
+type checker struct {
+	w   *simulation
+	err error
+
+	seq, epoch, commit uint64
+	writer             uint64 // of the epoch
+	time               spec.EngineTime
+	watermark          uint64
+	meta               spec.Meta
+	parts              []*bus.Record
+	fold               *fold
+
+	tasks    map[spec.TaskID]*spec.Task
+	order    []spec.TaskID // as they were born
+	versions map[spec.TaskID][]folded
+	seqs     map[uint64]spec.TaskID
+	orders   map[uint64]spec.TaskID
+
+	held    map[spec.ClaimID]spec.AttemptRef // every claim that a worker drew
+	reports map[spec.ClaimID]*bus.Report     // every result that a worker produced
+	results []storedResult                   // in the results stream, beyond the watermark
+	hooks   map[spec.TaskID][]*hookRun
+	mirror  mirrored
+}
+
+// storedResult is one message of a results stream.
+type storedResult struct {
+	stream, seq uint64
+	reports     []bus.Report
+}
+
+// hookRun is one call of the result hook.
+type hookRun struct {
+	children []spec.TaskSpec // what it returned and may be added; known says what was there before
+	spoiled  bool            // it failed, panicked, hung or was cut short
+	ended    bool
+}
+
+// mirrored is what the mirror holds.
+type mirrored struct {
+	epoch, seq uint64
+	tasks      map[spec.TaskID]*bus.MirrorValue
+}
+
+func newChecker(w *simulation) *checker {
+	return &checker{
+		w: w, fold: newFold(), tasks: make(map[spec.TaskID]*spec.Task), versions: make(map[spec.TaskID][]folded),
+		seqs: make(map[uint64]spec.TaskID), orders: make(map[uint64]spec.TaskID),
+		held: make(map[spec.ClaimID]spec.AttemptRef), reports: make(map[spec.ClaimID]*bus.Report),
+		hooks:  make(map[spec.TaskID][]*hookRun),
+		mirror: mirrored{tasks: make(map[spec.TaskID]*bus.MirrorValue)},
+	}
+}
+
+func (c *checker) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf(format, args...)
+		c.w.tracef("BROKEN: %v", c.err)
+	}
+}
+
+// stored sees every message at the moment it is stored.
+func (c *checker) stored(m model.Stored) {
+	switch m.Stream {
+	case bus.JournalStream(simRun):
+		c.record(m.Seq, m.Data)
+	case bus.ResultsStream(simRun):
+		c.result(m)
+	case model.MirrorStream(simRun):
+		c.mirrorEntry(m.Subject, m.Data)
+	}
+}
+
+// record takes one record of the journal.
+func (c *checker) record(seq uint64, data []byte) {
+	r, err := bus.DecodeRecord(data)
+	if err != nil {
+		c.fail("record %d: %v", seq, err)
+		return
+	}
+	c.w.tracef("journal %d: %s", seq, recordText(r))
+	copied, _ := bus.DecodeRecord(data)
+	if err := c.fold.read(seq, copied); err != nil {
+		c.fail("the fold refuses what was stored: %v", err)
+	}
+	c.fence(seq, r)
+	c.seq = seq
+	if r.Kind == bus.RecordEpoch {
+		c.parts = nil
+	}
+	if r.Part < r.Parts {
+		c.parts = append(c.parts, r)
+		return
+	}
+	series := append(c.parts, r)
+	c.parts = nil
+	c.apply(series)
+	c.commit, c.time = r.Commit, r.Time
+	c.mark(r.Watermark)
+}
+
+// fence holds the journal's rules: one writer an epoch, no record of an older one, no commit number twice or left out,
+// engine time that never runs back.
+func (c *checker) fence(seq uint64, r *bus.Record) {
+	switch {
+	case seq != c.seq+1:
+		c.fail("record %d follows record %d", seq, c.seq)
+	case r.Kind == bus.RecordEpoch && r.Epoch != c.epoch+1:
+		c.fail("record %d: epoch %d begins after epoch %d", seq, r.Epoch, c.epoch)
+	case r.Kind != bus.RecordEpoch && (r.Epoch != c.epoch || r.Writer != c.writer):
+		c.fail("record %d: of epoch %d, writer %x, in epoch %d of writer %x", seq, r.Epoch, r.Writer, c.epoch, c.writer)
+	case r.Commit != c.commit+1:
+		c.fail("record %d: commit %d after commit %d", seq, r.Commit, c.commit)
+	case r.Time < c.time:
+		c.fail("record %d: engine time %v after %v", seq, r.Time, c.time)
+	}
+	c.epoch, c.writer = r.Epoch, r.Writer
+}
+
+// apply takes one commit: all its parts.
+func (c *checker) apply(series []*bus.Record) {
+	last := series[len(series)-1]
+	known := len(c.order)
+	var fresh []*spec.Task // dispatched by this commit
+	var ended []*spec.Task
+	for _, r := range series {
+		if r.Meta != nil {
+			c.newMeta(*r.Meta, last)
+		}
+		for _, change := range r.Changes {
+			before := c.tasks[change.Task.Spec.ID]
+			after, err := change.Apply(before)
+			if err != nil {
+				c.fail("record %d: %v", c.seq, err)
+				return
+			}
+			c.transition(before, after, change.Parts)
+			c.tasks[after.Spec.ID] = after
+			c.versions[after.Spec.ID] = append(c.versions[after.Spec.ID], folded{seq: c.seq, task: after})
+			if after.Attempt > 0 && (before == nil || after.Attempt > before.Attempt) {
+				fresh = append(fresh, after)
+			}
+			if after.State.Terminal() {
+				ended = append(ended, after)
+			}
+		}
+	}
+	c.dispatched(fresh, last.Time)
+	born := c.order[known:]
+	for _, t := range ended {
+		c.applied(t, born)
+	}
+}
+
+func (c *checker) newMeta(m spec.Meta, last *bus.Record) {
+	if m.ResultsID != c.meta.ResultsID {
+		c.watermark = 0
+	}
+	if m.NextSeq < c.meta.NextSeq || m.NextOrder < c.meta.NextOrder {
+		c.fail("record %d of commit %d: the numbers to come went back: %+v", c.seq, last.Commit, m)
+	}
+	c.meta = m
+}
+
+// transition holds what may become of one task in one commit.
+func (c *checker) transition(before, after *spec.Task, parts spec.ChangeParts) {
+	id := after.Spec.ID
+	if before == nil {
+		c.birth(after)
+		before = &spec.Task{}
+	} else if parts&spec.PartSpec != 0 {
+		c.fail("task %q is born again", id)
+	}
+	switch {
+	case before.State.Terminal():
+		c.fail("task %q changed after its end: %s", id, taskText(after))
+	case after.Attempt < before.Attempt || after.Attempt > before.Attempt+1:
+		c.fail("task %q: attempt %d after attempt %d", id, after.Attempt, before.Attempt)
+	case after.Attempt > before.Attempt && (after.State != spec.StateDispatched || after.Lease.Attempt != after.Attempt):
+		c.fail("task %q: attempt %d was not dispatched: %s", id, after.Attempt, taskText(after))
+	case after.Attempt == before.Attempt && after.State == spec.StateDispatched && before.State != spec.StateDispatched:
+		c.fail("task %q: attempt %d is dispatched again", id, after.Attempt)
+	case after.Closed < before.Closed || after.Closed > after.Attempt:
+		c.fail("task %q: attempt %d closed after attempt %d", id, after.Closed, before.Closed)
+	case after.State == spec.StateRunning && !c.drew(after):
+		c.fail("task %q: its lease is of a claim that nobody drew: %s", id, taskText(after))
+	case len(after.Children) > 0 && !after.State.Terminal():
+		c.fail("task %q has children before its end", id)
+	case (after.Outcome != nil) != (after.State >= spec.StateReported):
+		c.fail("task %q: %s", id, taskText(after))
+	case before.Outcome != nil && before.Outcome.Order != after.Outcome.Order:
+		c.fail("task %q has two outcomes", id)
+	}
+	if after.Failures > before.Failures {
+		c.counted(before, after)
+	}
+	if before.Outcome == nil && after.Outcome != nil {
+		c.outcome(before, after)
+	}
+}
+
+func (c *checker) birth(t *spec.Task) {
+	if other, taken := c.seqs[t.Seq]; taken || t.Seq == 0 {
+		c.fail("task %q has the arrival number of %q: %d", t.Spec.ID, other, t.Seq)
+	}
+	c.seqs[t.Seq] = t.Spec.ID
+	c.order = append(c.order, t.Spec.ID)
+}
+
+func (c *checker) drew(t *spec.Task) bool {
+	ref, drawn := c.held[t.Lease.Claim]
+	return drawn && ref.Task == t.Spec.ID && ref.Attempt == t.Lease.Attempt
+}
+
+// counted holds that a failure counts only from the holder of the lease, or who held it last.
+func (c *checker) counted(before, after *spec.Task) {
+	lease := before.Lease
+	if before.State != spec.StateRunning || lease.Attempt == after.Closed {
+		return // else the claim may have come in the same commit
+	}
+	if k := c.w.worker(lease.Worker); k != nil && k.boot > lease.Boot {
+		return // its holder had died
+	}
+	c.fail("task %q: a failure of attempt %d was counted while attempt %d held the lease", after.Spec.ID, after.Closed, lease.Attempt)
+}
+
+// outcome holds that what decides a task was produced by the claim that it names.
+func (c *checker) outcome(before, after *spec.Task) {
+	o, id := after.Outcome, after.Spec.ID
+	if other, taken := c.orders[o.Order]; taken || o.Order == 0 {
+		c.fail("tasks %q and %q have outcome %d", other, id, o.Order)
+	}
+	c.orders[o.Order] = id
+	if o.Claim == 0 {
+		return
+	}
+	report := c.reports[o.Claim]
+	switch {
+	case report == nil && o.Failure != nil && o.Failure.Kind == spec.LaunchFailed:
+	case report == nil || report.Task != id || report.Attempt != o.Attempt || !bytes.Equal(report.Body, o.Body):
+		c.fail("task %q was decided by a result that nobody produced: attempt %d, claim %d", id, o.Attempt, o.Claim)
+	case report.Failure != nil && o.Failure == nil:
+		c.fail("task %q: a failure became a success", id)
+	case report.Failure == nil && !report.Preempted && o.Failure != nil && !after.Cancelled:
+		c.fail("task %q: a success became a failure: %v", id, o.Failure)
+	case report.Failure != nil && before.State == spec.StateRunning && before.Lease.Claim != o.Claim && !c.gone(before.Lease):
+		c.fail("task %q: a failure of claim %d decided it while claim %d held the lease", id, o.Claim, before.Lease.Claim)
+	}
+}
+
+// gone reports whether the process that holds a lease is dead.
+func (c *checker) gone(l *spec.Lease) bool {
+	k := c.w.worker(l.Worker)
+	return k == nil || k.boot > l.Boot || !k.up
+}
+
+// dispatched holds the budget, the pauses and the order at this position of the journal.
+func (c *checker) dispatched(fresh []*spec.Task, now spec.EngineTime) {
+	if len(fresh) == 0 {
+		return
+	}
+	leases, budget := 0, c.w.budget
+	for _, t := range c.tasks {
+		if t.State.Leased() {
+			leases++
+		}
+	}
+	if c.meta.Budget > 0 {
+		budget = c.meta.Budget
+	}
+	if leases > budget {
+		c.fail("record %d dispatches %d tasks; then %d leases are held, the budget is %d", c.seq, len(fresh), leases, budget)
+	}
+	if c.meta.Paused || c.meta.Status != spec.StatusRunning || !c.meta.Loaded {
+		c.fail("record %d dispatches while the run is %s, paused %v, loaded %v", c.seq, c.meta.Status, c.meta.Paused, c.meta.Loaded)
+	}
+	for _, t := range fresh {
+		if slices.Contains(c.meta.PausedClasses, t.Lease.Class) {
+			c.fail("task %q was dispatched to a paused class", t.Spec.ID)
+		}
+		c.inTurn(t, now)
+	}
+}
+
+// inTurn holds that nothing more urgent of its class was left waiting.
+func (c *checker) inTurn(t *spec.Task, now spec.EngineTime) {
+	for _, id := range c.order {
+		u := c.tasks[id]
+		if u.State != spec.StateQueued || u.NotBefore > now || classOf(u.Spec.Kind) != t.Lease.Class {
+			continue
+		}
+		if u.Priority < t.Priority || u.Priority == t.Priority && u.Seq < t.Seq {
+			c.fail("task %q (%v, %d) was dispatched before %q (%v, %d)", t.Spec.ID, t.Priority, t.Seq, id, u.Priority, u.Seq)
+		}
+	}
+}
+
+// applied holds that a finished task has the children that one run of its hook returned, all of them new in its commit.
+func (c *checker) applied(t *spec.Task, born []spec.TaskID) {
+	for _, child := range t.Children {
+		if !slices.Contains(born, child) {
+			c.fail("task %q: its child %q was not born in its commit", t.Spec.ID, child)
+		}
+	}
+	if (t.State == spec.StateCompleted) != (t.Outcome.Failure == nil) {
+		c.fail("task %q: %s", t.Spec.ID, taskText(t))
+	}
+	runs := c.hooks[t.Spec.ID]
+	for _, run := range runs {
+		if run.ended && !run.spoiled && sameChildren(t.Children, run.children) {
+			return
+		}
+		if run.spoiled && len(t.Children) == 0 && t.Outcome.Failure != nil {
+			return
+		}
+	}
+	if len(runs) == 0 && t.Cancelled && t.Outcome.Attempt == 0 {
+		return // born cancelled
+	}
+	c.fail("task %q: its children %v are those of no run of its hook (%d)", t.Spec.ID, t.Children, len(runs))
+}
+
+func sameChildren(ids []spec.TaskID, specs []spec.TaskSpec) bool {
+	return slices.EqualFunc(ids, specs, func(id spec.TaskID, ts spec.TaskSpec) bool { return id == ts.ID })
+}
+
+// result remembers what lies in the results stream until the watermark passes it.
+func (c *checker) result(m model.Stored) {
+	message, err := bus.DecodeResultMessage(m.Data)
+	if err != nil {
+		return
+	}
+	c.results = append(c.results, storedResult{stream: uint64(m.Created.UnixNano()), seq: m.Seq, reports: message.Reports})
+}
+
+// mark holds that every result up to the watermark is reflected in the journal.
+func (c *checker) mark(watermark uint64) {
+	if watermark < c.watermark {
+		c.fail("record %d: watermark %d after %d", c.seq, watermark, c.watermark)
+	}
+	c.watermark = watermark
+	c.results = slices.DeleteFunc(c.results, func(s storedResult) bool {
+		if s.stream != c.meta.ResultsID || s.seq > watermark {
+			return false
+		}
+		for i := range s.reports {
+			c.mustBeDecided(&s.reports[i], "the watermark passed it")
+		}
+		return true
+	})
+}
+
+// receipt holds that a worker deletes a result only when the journal has its outcome.
+func (c *checker) receipt(_ spec.WorkerID, ref spec.AttemptRef) {
+	if report := c.reports[ref.Claim]; report != nil && report.AttemptRef == ref {
+		c.mustBeDecided(report, "it was receipted")
+	}
+}
+
+// mustBeDecided fails unless the journal reflects a result: its task is decided, or it was counted, superseded or
+// rejected.
+func (c *checker) mustBeDecided(r *bus.Report, why string) {
+	t := c.tasks[r.Task]
+	own := c.reports[r.Claim]
+	produced := own != nil && own.AttemptRef == r.AttemptRef
+	switch {
+	case r.Run != simRun, t == nil && !produced, r.Claim == 0:
+		return // rejected
+	case t == nil:
+	case t.Outcome != nil, r.Attempt == 0, r.Attempt > t.Attempt:
+		return
+	case r.Failure == nil && !r.Preempted:
+		if t.Cancelled && !(t.State == spec.StateRunning && t.Lease.Attempt == r.Attempt && t.Lease.Claim == r.Claim) {
+			return
+		}
+	case !lastHeld(t, r.AttemptRef):
+		return
+	}
+	c.fail("the result %s (failure %v) is not in the journal, and %s", refName(r.AttemptRef), r.Failure != nil, why)
+}
+
+// lastHeld reports whether a failure of this attempt would still count.
+func lastHeld(t *spec.Task, ref spec.AttemptRef) bool {
+	if t.State == spec.StateRunning {
+		return t.Lease.Attempt == ref.Attempt && t.Lease.Claim == ref.Claim
+	}
+	return t.Lease != nil && ref.Attempt > t.Closed && t.Lease.Attempt == ref.Attempt &&
+		(t.Lease.Claim == 0 || t.Lease.Claim == ref.Claim)
+}
+
+// began and produced are told by workers.
+func (c *checker) began(ref spec.AttemptRef) {
+	c.held[ref.Claim] = ref
+	if t := c.tasks[ref.Task]; t == nil || ref.Attempt > t.Attempt {
+		c.fail("%s runs and was never journaled as dispatched", refName(ref))
+	}
+}
+
+func (c *checker) produced(_ spec.WorkerID, r *bus.Report) { c.reports[r.Claim] = r }
+
+// published holds that nothing is dispatched before it is journaled.
+func (c *checker) published(d *bus.Dispatch) {
+	if t := c.tasks[d.Task.ID]; t == nil || t.Attempt < d.Attempt {
+		c.fail("attempt %d of %q is published before it is journaled", d.Attempt, d.Task.ID)
+	}
+}
+
+// hooked holds that a hook sees only what is journaled, and remembers the run.
+func (c *checker) hooked(id spec.TaskID, r spec.TaskResult) *hookRun {
+	if t := c.tasks[id]; t == nil || t.Outcome == nil || t.Outcome.Attempt != r.Attempt {
+		c.fail("the hook of %q sees a result that is not in the journal", id)
+	}
+	run := &hookRun{}
+	c.hooks[id] = append(c.hooks[id], run)
+	return run
+}
+
+// returned notes what a hook returned: only children that are sound, and new.
+func (c *checker) returned(run *hookRun, parent spec.TaskID, children []spec.TaskSpec) {
+	run.ended = true
+	seen := make(map[spec.TaskID]bool)
+	for _, child := range children {
+		if child.ID == "" || child.ID == parent || c.tasks[child.ID] != nil || seen[child.ID] {
+			continue
+		}
+		seen[child.ID] = true
+		run.children = append(run.children, child)
+	}
+}
+
+// accepted holds that a caller is told only of what is durable.
+func (c *checker) accepted(id spec.TaskID) {
+	if c.tasks[id] == nil {
+		c.fail("the caller was told that %q is accepted, and the journal does not have it", id)
+	}
+}
+
+// cancelled does the same for a cancellation that reached its task.
+func (c *checker) cancelled(id spec.TaskID) {
+	if t := c.tasks[id]; t == nil || !t.Cancelled && t.Outcome == nil {
+		c.fail("the caller was told that %q is cancelled, and the journal does not say so", id)
+	}
+}
+
+// mirrorEntry holds that the mirror says what the journal said, and never of an older epoch.
+func (c *checker) mirrorEntry(key string, data []byte) {
+	if key == kv.KeyMeta {
+		c.mirrorMeta(data)
+		return
+	}
+	v, err := bus.DecodeMirrorValue(data)
+	if err != nil {
+		c.fail("mirror: %v", err)
+		return
+	}
+	id := v.Task.Spec.ID
+	want := c.version(id, v.JournalSeq)
+	switch {
+	case want == nil || v.JournalSeq > c.seq:
+		c.fail("the mirror has task %q as of record %d, the journal has not", id, v.JournalSeq)
+	case difference(want.task, v.Task) != "":
+		c.fail("mirror, task %q as of record %d: %s", id, v.JournalSeq, difference(want.task, v.Task))
+	}
+	c.mirror.tasks[id] = v
+}
+
+// version returns a task as the journal said it at a position.
+func (c *checker) version(id spec.TaskID, seq uint64) *folded {
+	versions := c.versions[id]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if versions[i].seq <= seq {
+			return &versions[i]
+		}
+	}
+	return nil
+}
+
+func (c *checker) mirrorMeta(data []byte) {
+	m, err := bus.DecodeMirrorMeta(data)
+	if err != nil {
+		c.fail("mirror: %v", err)
+		return
+	}
+	c.w.tracef("mirror: epoch %d up to record %d", m.Epoch, m.JournalSeq)
+	switch {
+	case m.Epoch < c.mirror.epoch:
+		c.fail("the mirror is written by epoch %d after epoch %d", m.Epoch, c.mirror.epoch)
+	case m.JournalSeq < c.mirror.seq:
+		c.fail("the mirror reaches record %d after record %d", m.JournalSeq, c.mirror.seq)
+	case m.JournalSeq > c.seq:
+		c.fail("the mirror reaches record %d, the journal ends at %d", m.JournalSeq, c.seq)
+	}
+	c.mirror.epoch, c.mirror.seq = m.Epoch, m.JournalSeq
+	for _, id := range c.order {
+		want, have := c.version(id, m.JournalSeq), c.mirror.tasks[id]
+		if want != nil && (have == nil || have.JournalSeq < want.seq) {
+			c.fail("the mirror reaches record %d without task %q as of record %d", m.JournalSeq, id, want.seq)
+		}
+	}
+}
+
+// watch is a follower of one term: at each commit, engine and ledger must say what the journal says.
+type watch struct {
+	c *checker
+	t *term
+}
+
+func (f watch) follow(c *committed) {
+	check := f.c
+	if check.seq != c.position.seq {
+		return // another leader's record stands behind ours already
+	}
+	if n := len(f.t.ledger.tasks); n != len(check.tasks) {
+		check.fail("record %d: the ledger has %d tasks, the journal %d", check.seq, n, len(check.tasks))
+	}
+	live := 0
+	for _, id := range check.order {
+		want := check.tasks[id]
+		if have := f.t.ledger.tasks[id]; have == nil || difference(want, have) != "" {
+			check.fail("record %d, ledger, task %q: %s", check.seq, id, difference(want, have))
+		}
+		have, alive := f.t.leader.engine.Task(id)
+		switch {
+		case alive == want.State.Terminal() || !f.t.leader.engine.Known(id):
+			check.fail("record %d: task %q is %s in the journal, live %v in the engine", check.seq, id, want.State, alive)
+		case alive:
+			live++
+			if d := difference(want, have); d != "" {
+				check.fail("record %d, engine, task %q: %s", check.seq, id, d)
+			}
+		}
+	}
+	if n := f.t.leader.engine.Counts().Live(); n != live {
+		check.fail("record %d: the engine counts %d live tasks, the journal has %d", check.seq, n, live)
+	}
+}
+
+// difference says how two records of a task differ in what decides; "" when they do not.
+func difference(a, b *spec.Task) string {
+	if b == nil {
+		return "it is missing"
+	}
+	if x, y := taskText(a), taskText(b); x != y {
+		return x + " is not " + y
+	}
+	return ""
+}
+
+func taskText(t *spec.Task) string {
+	s := fmt.Sprintf("%s p%v seq%d a%d f%d l%d p%d closed%d below %q", t.State, t.Priority, t.Seq, t.Attempt, t.Failures, t.Lost,
+		t.Preempted, t.Closed, t.Parent)
+	if t.Cancelled {
+		s += " cancelled"
+	}
+	if t.Interrupted {
+		s += " interrupted"
+	}
+	if l := t.Lease; l != nil {
+		s += fmt.Sprintf(" lease{%d #%d %s/%d %s}", l.Attempt, l.Claim, l.Worker, l.Boot, l.Class)
+	}
+	if o := t.Outcome; o != nil {
+		s += fmt.Sprintf(" outcome{%d a%d #%d failed %v %dB}", o.Order, o.Attempt, o.Claim, o.Failure != nil, len(o.Body))
+	}
+	if len(t.Children) > 0 {
+		s += fmt.Sprintf(" children%q", t.Children)
+	}
+	return s
+}
+
+func recordText(r *bus.Record) string {
+	s := fmt.Sprintf("epoch %d commit %d part %d/%d at %v mark %d", r.Epoch, r.Commit, r.Part, r.Parts, r.Time, r.Watermark)
+	if r.Meta != nil {
+		s += fmt.Sprintf(" meta{%s loaded %v}", r.Meta.Status, r.Meta.Loaded)
+	}
+	for _, c := range r.Changes {
+		s += "\n      " + fmt.Sprintf("%q ", c.Task.Spec.ID) + taskText(c.Task)
+	}
+	return s
+}

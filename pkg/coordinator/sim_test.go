@@ -1,0 +1,86 @@
+package coordinator
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	simSeed      = flag.Uint64("sim.seed", 0, "replay the history of this seed, with its trace")
+	simHistories = flag.Int("sim.histories", 0, "how many histories; 0: 3000, and 300 with -short")
+	simFirst     = flag.Uint64("sim.first", 1, "the first seed")
+	simSteps     = flag.Int("sim.steps", 0, "go on until so many steps were taken; overrides sim.histories")
+	simTail      = flag.Int("sim.tail", 120, "how many lines of the trace are shown; 0: all")
+)
+
+// historySteps bounds one history: one that takes longer does not come to an end.
+const historySteps = 200_000
+
+// TestSim plays many short histories: the product's coordinators on a modelled JetStream with modelled workers, in
+// virtual time, with every fault that the model knows, and every promise checked after every step. A history that breaks
+// one is played again with its trace. See docs/TESTING.md.
+func TestSim(t *testing.T) {
+	if *simSeed != 0 {
+		replay(t, *simSeed)
+		return
+	}
+	histories, steps := *simHistories, *simSteps
+	switch {
+	case histories == 0 && testing.Short():
+		histories = 300
+	case histories == 0:
+		histories = 3000
+	}
+	began := time.Now()
+	var next, played, taken atomic.Int64
+	var broken atomic.Uint64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for broken.Load() == 0 {
+				n := next.Add(1) - 1
+				if steps == 0 && n >= int64(histories) || steps > 0 && taken.Load() >= int64(steps) {
+					return
+				}
+				w := newSimulation(*simFirst+uint64(n), false)
+				if err := w.play(historySteps); err != nil {
+					broken.CompareAndSwap(0, w.seed)
+				}
+				played.Add(1)
+				taken.Add(int64(w.sched.Steps))
+			}
+		})
+	}
+	wg.Wait()
+	seconds := time.Since(began).Seconds()
+	t.Logf("%d histories, %d steps in %.1f s: %.0f histories/s", played.Load(), taken.Load(), seconds, float64(played.Load())/seconds)
+	if seed := broken.Load(); seed != 0 {
+		replay(t, seed)
+	}
+}
+
+// replay plays one history with its trace.
+func replay(t *testing.T, seed uint64) {
+	t.Helper()
+	w := newSimulation(seed, true)
+	err := w.play(historySteps)
+	trace := w.trace
+	if *simTail > 0 && len(trace) > *simTail {
+		trace = append([]string{fmt.Sprintf("... %d lines before", len(trace)-*simTail)}, trace[len(trace)-*simTail:]...)
+	}
+	if err != nil {
+		t.Fatalf("seed %d: %v\n%s\nreplay: go test ./pkg/coordinator -run TestSim -sim.seed=%d -sim.tail=0",
+			seed, err, strings.Join(trace, "\n"), seed)
+	}
+	if *simSeed != 0 {
+		t.Logf("seed %d, %d steps\n%s", seed, w.sched.Steps, strings.Join(trace, "\n"))
+		return
+	}
+	t.Fatalf("seed %d broke a promise, and not when it was replayed: the simulator is not deterministic", seed)
+}
