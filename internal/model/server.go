@@ -18,6 +18,8 @@ type Server struct {
 	Clock func() time.Time
 	// OnStore, unless nil, sees every message at the moment it is stored. It must not call the server.
 	OnStore func(Stored)
+	// OnPurge, unless nil, sees every purge of a stream below a sequence. It must not call the server.
+	OnPurge func(stream string, created time.Time, below uint64)
 	// OnRing, unless nil, hears that a class's doorbell rang.
 	OnRing func(class string)
 
@@ -259,6 +261,9 @@ func (s *Server) purge(name string, below uint64) error {
 		return err
 	}
 	st.purge(below)
+	if s.OnPurge != nil {
+		s.OnPurge(name, st.created, below)
+	}
 	return nil
 }
 

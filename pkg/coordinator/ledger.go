@@ -252,6 +252,13 @@ func (g *ledger) position() position {
 	return g.last.position
 }
 
+// watermark returns the results stream and the position in it up to which the journal reflects every result.
+func (g *ledger) watermark() (resultsID, mark uint64) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.last.meta.ResultsID, g.last.position.watermark
+}
+
 // meta returns the run-level state as of the newest commit.
 func (g *ledger) meta() spec.Meta {
 	g.mu.RLock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"time"
 
 	"autoresearch/internal/model"
 	"autoresearch/pkg/bus"
@@ -93,7 +94,9 @@ func (c *checker) record(seq uint64, data []byte) {
 		c.fail("record %d: %v", seq, err)
 		return
 	}
-	c.w.tracef("journal %d: %s", seq, recordText(r))
+	if c.w.traced {
+		c.w.tracef("journal %d: %s", seq, recordText(r))
+	}
 	copied, _ := bus.DecodeRecord(data)
 	if err := c.fold.read(seq, copied); err != nil {
 		c.fail("the fold refuses what was stored: %v", err)
@@ -322,7 +325,7 @@ func (c *checker) applied(t *spec.Task, born []spec.TaskID) {
 	}
 	runs := c.hooks[t.Spec.ID]
 	for _, run := range runs {
-		if run.ended && !run.spoiled && sameChildren(t.Children, run.children) {
+		if run.ended && sameChildren(t.Children, run.children) {
 			return
 		}
 		if run.spoiled && len(t.Children) == 0 && t.Outcome.Failure != nil {
@@ -347,6 +350,29 @@ func (c *checker) result(m model.Stored) {
 	}
 	c.results = append(c.results, storedResult{stream: uint64(m.Created.UnixNano()), seq: m.Seq, reports: message.Reports})
 }
+
+// purged sees every purge of a stream. A purge that was on its way when the results stream was made anew may remove what
+// nobody has read: the workers still have it. Any other must leave alone what the journal does not reflect.
+func (c *checker) purged(stream string, created time.Time, below uint64) {
+	if stream != bus.ResultsStream(simRun) {
+		return
+	}
+	c.w.tracef("results below %d are removed", below)
+	c.results = slices.DeleteFunc(c.results, func(s storedResult) bool {
+		if s.stream != uint64(created.UnixNano()) || s.seq >= below {
+			return false
+		}
+		for i := range s.reports {
+			if c.w.sched.Now().Sub(created) > onItsWay {
+				c.mustBeDecided(&s.reports[i], "it was removed from the results stream")
+			}
+		}
+		return true
+	})
+}
+
+// onItsWay is the longest that a call is under way.
+const onItsWay = 15 * time.Second
 
 // mark holds that every result up to the watermark is reflected in the journal.
 func (c *checker) mark(watermark uint64) {
@@ -516,11 +542,13 @@ func (c *checker) mirrorMeta(data []byte) {
 
 // watch is a follower of one term: at each commit, engine and ledger must say what the journal says.
 type watch struct {
-	c *checker
-	t *term
+	node *simNode
+	c    *checker
+	t    *term
 }
 
 func (f watch) follow(c *committed) {
+	f.node.busy = false
 	check := f.c
 	if check.seq != c.position.seq {
 		return // another leader's record stands behind ours already
@@ -555,10 +583,34 @@ func difference(a, b *spec.Task) string {
 	if b == nil {
 		return "it is missing"
 	}
-	if x, y := taskText(a), taskText(b); x != y {
-		return x + " is not " + y
+	if a == b || sameTask(a, b) {
+		return ""
 	}
-	return ""
+	return taskText(a) + " is not " + taskText(b)
+}
+
+func sameTask(a, b *spec.Task) bool {
+	return a.State == b.State && a.Priority == b.Priority && a.Seq == b.Seq && a.Parent == b.Parent &&
+		a.Attempt == b.Attempt && a.Failures == b.Failures && a.Lost == b.Lost && a.Preempted == b.Preempted &&
+		a.Closed == b.Closed && a.Cancelled == b.Cancelled && a.Interrupted == b.Interrupted &&
+		sameLease(a.Lease, b.Lease) && sameOutcome(a.Outcome, b.Outcome) && slices.Equal(a.Children, b.Children)
+}
+
+func sameLease(a, b *spec.Lease) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, y := *a, *b
+	x.Until, y.Until = 0, 0 // extended by heartbeats, which are not journaled
+	return x == y
+}
+
+func sameOutcome(a, b *spec.Outcome) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Order == b.Order && a.Attempt == b.Attempt && a.Claim == b.Claim && (a.Failure == nil) == (b.Failure == nil) &&
+		bytes.Equal(a.Body, b.Body)
 }
 
 func taskText(t *spec.Task) string {

@@ -33,6 +33,9 @@ func writes(op string) bool {
 // Call carries a request and its answer. The process may die before the server has done it, and after.
 func (l *simLink) Call(ctx context.Context, op string, do func()) error {
 	w := l.w
+	if op == "journal.append" {
+		l.node.busy = true
+	}
 	l.crashPoint(op, "before")
 	if l.w.server.IsDown() || l.node.cut || op == "uplinks.ping" && w.deafLeader() {
 		return l.unheard(ctx, op, "cut off")

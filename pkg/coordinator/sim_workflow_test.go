@@ -82,7 +82,9 @@ func (f *simWorkflow) misbehave(ctx context.Context, ts spec.TaskSpec, run *hook
 	case 2:
 		run.spoiled = true
 		f.p.Wait(context.WithoutCancel(ctx), 6*time.Second) // longer than timeout and grace
-		return f.children(), nil
+		children := f.children()
+		w.check.returned(run, ts.ID, children)
+		return children, nil
 	}
 	children := append(f.children(), ts, spec.TaskSpec{}, spec.TaskSpec{ID: "r1", Kind: "train", Payload: spec.Payload(`{"other":1}`)})
 	children = append(children, children[0])

@@ -59,6 +59,7 @@ func newSimulation(seed uint64, traced bool) *simulation {
 	w.check = newChecker(w)
 	w.server = model.NewServer(w.sched.Now)
 	w.server.OnStore = w.check.stored
+	w.server.OnPurge = w.check.purged
 	w.server.OnRing = w.rang
 	w.draw()
 	return w
@@ -141,11 +142,11 @@ type simNode struct {
 	subscriptions []func()
 	watched       *term
 	cut           bool
-	starts        int
+	busy          bool // a commit is under way: the engine is ahead of the journal
 }
 
 func (n *simNode) start() {
-	n.starts++
+	n.busy = false
 	n.w.tracef("%s starts", n.name)
 	n.p = n.w.sched.Start(n.name, n.run)
 }
@@ -169,6 +170,7 @@ func (n *simNode) run(p *model.Proc) {
 	n.c, n.stop = c, cancel
 	_, err := c.Run(ctx)
 	w.tracef("%s ends: %v", n.name, err)
+	p.Kill() // with whatever hook it left behind
 	n.again()
 }
 
@@ -221,8 +223,8 @@ func (n *simNode) look() {
 		n.w.check.fail("%s raises an alarm: %s", n.name, n.c.trouble)
 	}
 	if t := n.leads(); t != nil && t != n.watched {
-		n.watched = t
-		t.leader.followers = append(t.leader.followers, watch{c: n.w.check, t: t})
+		n.watched, n.busy = t, false
+		t.leader.followers = append(t.leader.followers, watch{node: n, c: n.w.check, t: t})
 	}
 }
 
@@ -448,9 +450,13 @@ func (w *simulation) settle() {
 
 // unfinished says what keeps the run from its end; "" when nothing does.
 func (w *simulation) unfinished() string {
-	t := w.leader()
-	if t == nil {
+	if w.leader() == nil {
 		return "nobody leads"
+	}
+	for _, n := range w.nodes {
+		if n.busy && n.leads() == w.leader() {
+			return n.name + " has a commit under way"
+		}
 	}
 	for _, id := range w.check.order {
 		if task := w.check.tasks[id]; !task.State.Terminal() {
@@ -511,8 +517,7 @@ func (w *simulation) finalCheck() {
 	client := model.NewClient(w.server, model.Direct{Server: w.server}, nil)
 	rec.ports = ports{journal: client.Journal(simRun, bus.StreamOptions{}), mirror: client.Mirror(simRun)}
 	rec.commit = committer{journal: rec.ports.journal, run: string(simRun), trouble: func(error) {}}
-	t := w.leader()
-	watch{c: w.check, t: t}.follow(&committed{position: position{seq: w.check.seq}})
+	watch{node: w.nodes[0], c: w.check, t: w.leader()}.follow(&committed{position: position{seq: w.check.seq}})
 	if err := rec.recover(context.Background()); err != nil {
 		w.check.fail("recover at the end: %v", err)
 		return

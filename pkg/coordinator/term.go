@@ -182,7 +182,7 @@ func (t *term) attachResults(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("run %q: look up the results stream: %w", l.run, err)
 	}
-	if id := uint64(b.Created.UnixNano()); id != l.resultsID || b.Last < l.watermark {
+	if id := resultsID(b); id != l.resultsID || b.Last < l.watermark {
 		if l.resultsID != 0 {
 			l.log.Warn("the results stream was made anew; workers send again what was not receipted")
 		}
@@ -455,12 +455,21 @@ func (t *term) upkeep(ctx context.Context) {
 	}
 }
 
+// purgeResults removes the results up to the watermark, from the stream that it belongs to: one that was made anew has
+// other results at the same positions.
 func (c *Coordinator) purgeResults(ctx context.Context, t *term) {
-	mark := t.ledger.position().watermark
+	id, mark := t.ledger.watermark()
 	if mark == 0 {
 		return
 	}
-	if err := c.ports.results.Purge(ctx, mark); err != nil && ctx.Err() == nil {
+	b, err := c.ports.results.Bounds(ctx)
+	if err == nil && resultsID(b) == id {
+		err = c.ports.results.Purge(ctx, mark)
+	}
+	if err != nil && ctx.Err() == nil {
 		c.log.Warn("remove journaled results", "err", err)
 	}
 }
+
+// resultsID identifies one results stream among those that the run has had.
+func resultsID(b bus.Bounds) uint64 { return uint64(b.Created.UnixNano()) }

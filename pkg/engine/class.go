@@ -129,7 +129,7 @@ func (e *Engine) dispatch(now Now, t *task) {
 }
 
 // leave takes a task out of every index that its state put it in; enter puts it into those of its new state and notes
-// the change. Between the two, and only there, the task's methods change its state.
+// the change. Only between the two does its state change.
 func (e *Engine) leave(t *task) {
 	switch t.State {
 	case spec.StateQueued:

@@ -44,6 +44,25 @@ func TestSubmitReply(t *testing.T) {
 	}
 }
 
+// TestManyOfOneName: a file may hold thousands of specs with one id, since the original does not notice. Each gets a name
+// of its own, once, and not at the cost of comparing each with each.
+func TestManyOfOneName(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	specs := make([]spec.TaskSpec, n)
+	for i := range specs {
+		specs[i] = spec.TaskSpec{ID: "exp", Payload: spec.Payload(fmt.Sprintf(`{"x":%d}`, i))}
+	}
+	e := New(Config{})
+	for range 2 {
+		e.Step(Now{}, Submit{Specs: specs, Source: SourceFile})
+	}
+	out := e.Collect(Now{})
+	if len(out.Changes) != n || len(out.Renames) != n-1 || e.Counts().Queued != n || !e.Known("exp~3000") {
+		t.Fatalf("%d changes, %d renamed, %+v", len(out.Changes), len(out.Renames), e.Counts())
+	}
+}
+
 // TestTask: a task is found while it is live, and known for ever.
 func TestTask(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,8 @@ const (
 	SourceFile
 )
 
-// Submit adds specs to the queue. An id that is known with the same content is ignored and counted.
+// Submit adds specs to the queue. An id that is known with the same content is ignored and counted. The engine keeps the
+// specs it adds; they must not be changed afterwards.
 type Submit struct {
 	Ref    uint64 // names the Reply; 0: none wanted
 	Specs  []spec.TaskSpec

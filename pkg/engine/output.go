@@ -3,7 +3,7 @@ package engine
 import "autoresearch/pkg/spec"
 
 // Output is what one turn asks of the shell, in the order of its fields: journal first, then publish, then answer. It
-// is valid until the next Step.
+// is valid until Reset.
 type Output struct {
 	// Changes and Meta (nil when unchanged) are one journal record.
 	Changes []spec.Change

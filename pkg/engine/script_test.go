@@ -283,7 +283,7 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 	},
 	"loaded":    func(_ *testing.T, l line, _ uint64) Event { return Loaded{Hash: l.value("hash", "")} },
 	"begin":     func(*testing.T, line, uint64) Event { return Begin{} },
-	"interrupt": func(*testing.T, line, uint64) Event { return Interrupt{} },
+	"interrupt": func(_ *testing.T, _ line, ref uint64) Event { return Interrupt{Ref: ref} },
 	"heartbeat": func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
 	"started":   func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
 	"report":    readReport,

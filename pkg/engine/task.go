@@ -7,8 +7,8 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// task is the engine's record of a live task, with its places in the engine's indices. Only its own methods and
-// Engine.enter change its state.
+// task is the engine's record of a live task, with its places in the engine's indices. Its state changes only between
+// Engine.leave and Engine.enter.
 type task struct {
 	spec.Task
 	policy *policy
@@ -24,7 +24,7 @@ type task struct {
 	finishedSeen spec.EngineTime // when a result was first listed as finished, or last asked for; 0: never
 }
 
-// policy is a kind's policy with its class resolved; one per kind.
+// policy is a kind's policy with its class resolved; one per kind that is listed.
 type policy struct {
 	spec.KindPolicy
 	class *class // nil for a kind that nobody can run

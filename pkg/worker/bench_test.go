@@ -2,12 +2,9 @@ package worker
 
 import (
 	"context"
-	"errors"
-	"io"
+	"fmt"
 	"log/slog"
-	"maps"
-	"os"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,369 +12,103 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// testLink is a link to a leader that the test plays.
-type testLink struct {
-	mu         sync.Mutex
-	changed    broadcast
-	tasks      map[string][]*bus.Dispatch
-	pullErr    map[string]error
-	publishErr error
-	uplinkErr  error
-	max        int
-	offline    bool
-
-	said    []any      // *bus.Uplink and *bus.ResultMessage in the order they were sent
-	beat    bus.Uplink // the newest full heartbeat
-	pulls   int
-	answer  func(bus.Answer)
-	again   func()
-	refused int // publishes answered with publishErr
-}
-
-func newTestLink() *testLink {
-	return &testLink{tasks: map[string][]*bus.Dispatch{}, pullErr: map[string]error{}, max: 1 << 20}
-}
-
-// change alters the link's behaviour and wakes who waits.
-func (l *testLink) change(fn func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fn()
-	l.changed.fire()
-}
-
-func (l *testLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
-	timer := time.NewTimer(expiry)
-	defer timer.Stop()
-	l.change(func() { l.pulls++ })
-	for {
-		l.mu.Lock()
-		news := l.changed.wait()
-		err := l.pullErr[class]
-		got := l.tasks[class][:min(n, len(l.tasks[class]))]
-		l.tasks[class] = l.tasks[class][len(got):]
-		l.mu.Unlock()
-		if err != nil || len(got) > 0 {
-			return got, err
-		}
-		select {
-		case <-news:
-		case <-timer.C:
-			return nil, nil
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+// BenchmarkWorker measures attempts that do nothing, end to end but for NATS.
+func BenchmarkWorker(b *testing.B) {
+	for _, slots := range []int{1, 16, 256} {
+		b.Run(fmt.Sprint("slots", slots), func(b *testing.B) { benchmarkWorker(b, slots, b.N) })
 	}
 }
 
-func (l *testLink) publish(_ context.Context, run spec.RunName, m *bus.ResultMessage) (err error) {
-	data, err := bus.EncodeResultMessage(m)
-	if err != nil {
-		return err
+func benchmarkWorker(b *testing.B, slots, tasks int) {
+	link := &feedLink{testLink: newTestLink(), left: tasks, finished: make(chan struct{})}
+	o := Options{
+		Dir: b.TempDir(), Slots: map[string]int{testClass: slots}, Logger: slog.New(slog.DiscardHandler),
+		Runners: map[string]spec.Runner{"train": spec.RunnerFunc(succeed)},
 	}
-	l.change(func() {
-		switch {
-		case len(data) > l.max:
-			err = bus.ErrTooLarge
-		case l.publishErr != nil:
-			err = l.publishErr
-		}
-		if err != nil {
-			l.refused++
-			return
-		}
-		for _, report := range m.Reports {
-			if report.Run != run {
-				err = errors.New("a report of another run")
-			}
-		}
-		l.said = append(l.said, m)
-	})
-	return err
-}
-
-func (l *testLink) uplink(u *bus.Uplink) (err error) {
-	l.change(func() {
-		if err = l.uplinkErr; err != nil {
-			return
-		}
-		l.said = append(l.said, u)
-		if u.Full {
-			l.beat = *u
-		}
-	})
-	return err
-}
-
-func (l *testLink) listen(fn func(bus.Answer)) (func(), error) {
-	l.change(func() { l.answer = fn })
-	return func() {}, nil
-}
-
-func (l *testLink) onReconnect(fn func()) func() {
-	l.change(func() { l.again = fn })
-	return func() {}
-}
-
-func (l *testLink) connected() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.offline
-}
-
-func (l *testLink) maxPayload() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.max
-}
-
-func (l *testLink) close() error { return nil }
-
-// reports returns every report published so far.
-func (l *testLink) reports() (all []bus.Report) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, message := range l.said {
-		if m, ok := message.(*bus.ResultMessage); ok {
-			all = append(all, m.Reports...)
-		}
-	}
-	return all
-}
-
-// uplinks returns every uplink sent so far.
-func (l *testLink) uplinks() (all []*bus.Uplink) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, message := range l.said {
-		if u, ok := message.(*bus.Uplink); ok {
-			all = append(all, u)
-		}
-	}
-	return all
-}
-
-// refusals returns how many publishes failed.
-func (l *testLink) refusals() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.refused
-}
-
-// lastBeat returns the newest full heartbeat.
-func (l *testLink) lastBeat() bus.Uplink {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.beat
-}
-
-// bench is a worker under test, with a leader that the test plays.
-type bench struct {
-	*testLink
-	t    *testing.T
-	o    Options
-	stop context.CancelFunc
-	kill chan struct{}
-	done chan error
-	// limit bounds every wait; tests whose time is not real make it longer.
-	limit time.Duration
-}
-
-const (
-	testRun   = spec.RunName("run")
-	testClass = "cpu"
-)
-
-// testOptions are options for a quick and quiet worker.
-func testOptions(t *testing.T) Options {
-	return Options{
-		Dir: t.TempDir(), Slots: map[string]int{testClass: 2}, Grace: 5 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}
-}
-
-// testLog writes the log of a test when it is asked for.
-type testLog struct{ t *testing.T }
-
-func (l testLog) Write(b []byte) (int, error) {
-	if os.Getenv("WORKER_TEST_LOG") != "" {
-		l.t.Log(string(b))
-	}
-	return len(b), nil
-}
-
-var _ io.Writer = testLog{}
-
-// startBench starts a worker with the options changed by with.
-func startBench(t *testing.T, with ...func(*Options)) *bench {
-	t.Helper()
-	o := testOptions(t)
-	if time.Now().Year() > 2000 { // synctest's clock begins there
-		o.Heartbeat = 10 * time.Millisecond
-	}
-	for _, change := range with {
-		change(&o)
-	}
-	return restart(t, o, newTestLink())
-}
-
-// restart starts a worker with the same options on another link.
-func restart(t *testing.T, o Options, link *testLink) *bench {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	b := &bench{testLink: link, t: t, o: o, stop: cancel, kill: make(chan struct{}), done: make(chan error, 1), limit: 20 * time.Second}
-	o.Kill = b.kill
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	used := cpuTime(b)
 	go func() {
-		b.done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
+		done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
 	}()
-	t.Cleanup(func() {
-		cancel()
-		_ = b.end() // tests look at it where it matters
-	})
-	return b
-}
-
-// linkType lets a local variable be named link.
-type linkType = link
-
-// end waits for Run's return.
-func (b *bench) end() error {
-	b.t.Helper()
-	err := <-b.done
-	b.done <- err
-	return err
-}
-
-// until waits until the condition, which is asked again whenever the worker said something, holds.
-func (b *bench) until(what string, condition func() bool) {
-	b.t.Helper()
-	limit := time.NewTimer(b.limit)
-	defer limit.Stop()
-	for {
-		b.mu.Lock()
-		news := b.changed.wait()
-		b.mu.Unlock()
-		if condition() {
-			return
-		}
-		select {
-		case <-news:
-		case err := <-b.done:
-			b.done <- err
-			if !condition() {
-				b.t.Fatalf("the worker ended before %s: %v", what, err)
-			}
-			return
-		case <-limit.C:
-			b.t.Fatalf("waited in vain until %s", what)
-		}
+	<-link.finished
+	b.StopTimer()
+	b.ReportMetric(float64(tasks)/b.Elapsed().Seconds(), "attempts/s")
+	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(tasks), "cpu-ns/op")
+	cancel()
+	if err := <-done; err != nil {
+		b.Fatal(err)
 	}
 }
 
-// give offers a dispatch.
-func (b *bench) give(d *bus.Dispatch) {
-	b.change(func() { b.tasks[d.Class] = append(b.tasks[d.Class], d) })
-}
-
-// tell answers the worker.
-func (b *bench) tell(a bus.Answer) {
-	b.t.Helper()
-	b.until("it listens", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.answer != nil
-	})
-	if a.Run == "" {
-		a.Run = testRun
+// cpuTime returns the processor time this process has used: a measure that other work on the machine leaves alone.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
 	}
-	b.answer(a)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// report waits for the n-th report of a task, from 1, and decodes it.
-func (b *bench) report(task spec.TaskID, n int) (bus.Report, spec.TaskResult) {
-	b.t.Helper()
-	var found bus.Report
-	b.until("task "+string(task)+" is reported", func() bool {
-		seen := 0
-		for _, report := range b.reports() {
-			if report.Task == task {
-				if seen++; seen == n {
-					found = report
-					return true
-				}
-			}
-		}
-		return false
-	})
-	result, err := bus.DecodeResult(found.Body)
-	if err != nil {
-		b.t.Fatalf("decode the result of %s: %v", task, err)
+// feedLink brings as many tasks as are asked for and receipts every result at once.
+type feedLink struct {
+	*testLink
+	given, left, reported int
+	finished              chan struct{}
+}
+
+func (l *feedLink) pull(ctx context.Context, _ string, n int, _ time.Duration) (got []*bus.Dispatch, err error) {
+	n = min(n, l.left)
+	if n == 0 {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
 	}
-	return found, result
-}
-
-// running returns the claim under which the newest uplink lists the task as running, 0 for none.
-func (b *bench) running(task spec.TaskID) spec.ClaimID {
-	all := b.uplinks()
-	if len(all) == 0 {
-		return 0
+	l.left -= n
+	for range n {
+		l.given++
+		got = append(got, dispatch(taskID(l.given)))
 	}
-	for _, holding := range all[len(all)-1].Running {
-		if holding.Task == task {
-			return holding.Claim
-		}
+	return got, nil
+}
+
+func (l *feedLink) publish(_ context.Context, _ spec.RunName, m *bus.ResultMessage) error {
+	answer := bus.Answer{Run: testRun, Epoch: 1}
+	for _, report := range m.Reports {
+		answer.Receipt = append(answer.Receipt, report.AttemptRef)
 	}
-	return 0
-}
-
-// awaitStart waits until the task is announced and returns its ref.
-func (b *bench) awaitStart(task spec.TaskID) bus.AttemptRef {
-	b.t.Helper()
-	var ref bus.AttemptRef
-	b.until("task "+string(task)+" is announced", func() bool {
-		ref = bus.AttemptRef{Run: testRun, Task: task, Attempt: 1, Claim: b.running(task)}
-		return ref.Claim != 0
-	})
-	return ref
-}
-
-// dispatch returns a dispatch of attempt 1 of a task.
-func dispatch(task spec.TaskID, with ...func(*bus.Dispatch)) *bus.Dispatch {
-	d := &bus.Dispatch{
-		Run: testRun, Epoch: 1, Class: testClass, Attempt: 1,
-		Task: spec.TaskSpec{ID: task, Kind: "train", Payload: spec.Payload(`{"lr":0.1}`)},
+	l.answer(answer)
+	if l.reported += len(m.Reports); l.left == 0 && l.reported == l.given {
+		close(l.finished)
 	}
-	for _, change := range with {
-		change(d)
+	return nil
+}
+
+func (l *feedLink) uplink(*bus.Uplink) error { return nil }
+
+// BenchmarkOverNATS measures attempts that do nothing, over an embedded server, with the leader's part: publish, read,
+// receipt.
+func BenchmarkOverNATS(b *testing.B) {
+	const slots = 256
+	server := startServer(b, -1, b.TempDir())
+	l := startLeader(b, server.ClientURL(), testRun)
+	l.receipt = true
+	o := Options{
+		Dir: b.TempDir(), Slots: map[string]int{testClass: slots}, Logger: quiet(),
+		Bus:     bus.Options{URL: server.ClientURL(), Logger: quiet()},
+		Runners: map[string]spec.Runner{"train": spec.RunnerFunc(succeed)},
 	}
-	return d
-}
-
-// script makes the dispatch run an experiment.
-func script(lines ...string) func(*bus.Dispatch) {
-	return func(d *bus.Dispatch) {
-		d.Recipe.Argv = append([]string{os.Args[0]}, lines...)
-		d.Recipe.Env = append(d.Recipe.Env, experimentVariable+"=1", "GORACE=atexit_sleep_ms=0")
+	startRun(b, o)
+	b.ResetTimer()
+	used := cpuTime(b)
+	for i := range b.N {
+		l.until("there is room", func() bool { return i-len(l.reports) < 2*slots })
+		l.publish(dispatch(taskID(i + 1)))
 	}
-}
-
-// runners registers Runners by kind.
-func runners(byKind map[string]spec.RunnerFunc) func(*Options) {
-	return func(o *Options) {
-		o.Runners = map[string]spec.Runner{}
-		for kind, runner := range maps.All(byKind) {
-			o.Runners[kind] = runner
-		}
-	}
-}
-
-// kind sets the task's kind.
-func kind(name string) func(*bus.Dispatch) {
-	return func(d *bus.Dispatch) { d.Task.Kind = name }
-}
-
-// blocker is a Runner that waits for its context, and then returns its cause.
-func blocker(ctx context.Context, _ spec.Attempt) (spec.TaskResult, error) {
-	<-ctx.Done()
-	return spec.TaskResult{}, context.Cause(ctx)
+	l.until("all are reported", func() bool { return len(l.reports) == b.N })
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "attempts/s")
+	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

@@ -18,6 +18,7 @@ func (w *worker) onAnswer(answer bus.Answer) {
 		return
 	}
 	if answer.Hello {
+		w.retryNow.fire() // what could not be done while nobody led may work now
 		notify(w.beat)
 	}
 	for _, order := range answer.Stop {

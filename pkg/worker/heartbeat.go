@@ -90,6 +90,6 @@ func (w *worker) sendUplink(u *bus.Uplink) {
 // onReconnect is called by the link after each reconnect.
 func (w *worker) onReconnect() {
 	w.health.reconnected(time.Now())
-	w.reconnected.fire()
+	w.retryNow.fire()
 	time.AfterFunc(rand.N(reconnectJitter), func() { notify(w.beat) })
 }

@@ -265,28 +265,3 @@ func TestConnectErrors(t *testing.T) {
 		t.Errorf("no server: %v", err)
 	}
 }
-
-// BenchmarkOverNATS measures attempts that do nothing, over an embedded server, with the leader's part: publish, read,
-// receipt.
-func BenchmarkOverNATS(b *testing.B) {
-	const slots = 256
-	server := startServer(b, -1, b.TempDir())
-	l := startLeader(b, server.ClientURL(), testRun)
-	l.receipt = true
-	o := Options{
-		Dir: b.TempDir(), Slots: map[string]int{testClass: slots}, Logger: quiet(),
-		Bus:     bus.Options{URL: server.ClientURL(), Logger: quiet()},
-		Runners: map[string]spec.Runner{"train": spec.RunnerFunc(succeed)},
-	}
-	startRun(b, o)
-	b.ResetTimer()
-	used := cpuTime(b)
-	for i := range b.N {
-		l.until("there is room", func() bool { return i-len(l.reports) < 2*slots })
-		l.publish(dispatch(taskID(i + 1)))
-	}
-	l.until("all are reported", func() bool { return len(l.reports) == b.N })
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "attempts/s")
-	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(b.N), "cpu-ns/op")
-}

@@ -208,14 +208,14 @@ func (w *worker) load(r *result) *bus.Report {
 // messageMax is how large a batch may be, in encoded bytes.
 func (w *worker) messageMax() int { return min(w.link.maxPayload(), batchMax) - messageReserve }
 
-// pause waits for d, until ctx is done, or until the connection is back.
+// pause waits for d, until ctx is done, or until there is reason to try again: the connection is back, a leader is.
 func (w *worker) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-	case <-w.reconnected.wait():
+	case <-w.retryNow.wait():
 	}
 }
 

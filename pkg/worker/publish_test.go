@@ -3,10 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,79 +212,3 @@ func encoded(t *testing.T, result spec.TaskResult) []byte {
 	}
 	return body
 }
-
-// BenchmarkWorker measures attempts that do nothing, end to end but for NATS.
-func BenchmarkWorker(b *testing.B) {
-	for _, slots := range []int{1, 16, 256} {
-		b.Run(fmt.Sprint("slots", slots), func(b *testing.B) { benchmarkWorker(b, slots, b.N) })
-	}
-}
-
-func benchmarkWorker(b *testing.B, slots, tasks int) {
-	link := &feedLink{testLink: newTestLink(), left: tasks, finished: make(chan struct{})}
-	o := Options{
-		Dir: b.TempDir(), Slots: map[string]int{testClass: slots}, Logger: slog.New(slog.DiscardHandler),
-		Runners: map[string]spec.Runner{"train": spec.RunnerFunc(succeed)},
-	}
-	ctx, cancel := context.WithCancel(b.Context())
-	done := make(chan error, 1)
-	b.ReportAllocs()
-	b.ResetTimer()
-	used := cpuTime(b)
-	go func() {
-		done <- run(ctx, o, func(context.Context, *Options, spec.WorkerID) (linkType, error) { return link, nil })
-	}()
-	<-link.finished
-	b.StopTimer()
-	b.ReportMetric(float64(tasks)/b.Elapsed().Seconds(), "attempts/s")
-	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(tasks), "cpu-ns/op")
-	cancel()
-	if err := <-done; err != nil {
-		b.Fatal(err)
-	}
-}
-
-// cpuTime returns the processor time this process has used: a measure that other work on the machine leaves alone.
-func cpuTime(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-// feedLink brings as many tasks as are asked for and receipts every result at once.
-type feedLink struct {
-	*testLink
-	given, left, reported int
-	finished              chan struct{}
-}
-
-func (l *feedLink) pull(ctx context.Context, _ string, n int, _ time.Duration) (got []*bus.Dispatch, err error) {
-	n = min(n, l.left)
-	if n == 0 {
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
-	}
-	l.left -= n
-	for range n {
-		l.given++
-		got = append(got, dispatch(taskID(l.given)))
-	}
-	return got, nil
-}
-
-func (l *feedLink) publish(_ context.Context, _ spec.RunName, m *bus.ResultMessage) error {
-	answer := bus.Answer{Run: testRun, Epoch: 1}
-	for _, report := range m.Reports {
-		answer.Receipt = append(answer.Receipt, report.AttemptRef)
-	}
-	l.answer(answer)
-	if l.reported += len(m.Reports); l.left == 0 && l.reported == l.given {
-		close(l.finished)
-	}
-	return nil
-}
-
-func (l *feedLink) uplink(*bus.Uplink) error { return nil }

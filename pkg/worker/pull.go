@@ -12,7 +12,7 @@ const (
 	// pullExpiry is how long one request for dispatches lasts, pullProbe how long the first one after a failure: it
 	// only has to show that the class can be heard again.
 	pullExpiry = 5 * time.Second
-	pullProbe  = 400 * time.Millisecond
+	pullProbe  = 100 * time.Millisecond
 	// pullGrace is how much longer than its expiry a pull may take before it counts as stalled and is made anew.
 	pullGrace = 3 * time.Second
 )
@@ -65,7 +65,7 @@ func (w *worker) pull(ctx context.Context, p *pool, batch int, expiry time.Durat
 
 func (w *worker) pullWorked(p *pool) {
 	if w.ledger.setDeaf(p, false, time.Now()) {
-		w.log.Info("the class hears its tasks", "class", p.class, "slots", p.size)
+		w.log.Debug("the class hears its tasks", "class", p.class, "slots", p.size)
 		notify(w.beat)
 	}
 }
@@ -74,6 +74,12 @@ func (w *worker) pullFailed(p *pool, failures int, err error) {
 	w.metrics.pullFailures.WithLabelValues(p.class).Inc()
 	if w.ledger.setDeaf(p, true, time.Now()) {
 		notify(w.beat)
+	}
+	if errors.Is(err, bus.ErrMissing) {
+		// No coordinator has made the class's queue yet, or it is being made again: that is no fault of this worker's.
+		w.ledger.setWanting(p, false, time.Now())
+		w.log.Debug("waiting for a coordinator to make the class's queue", "class", p.class)
+		return
 	}
 	if failures == 1 {
 		w.log.Warn("cannot pull tasks: the class offers no slot until it can", "class", p.class, "error", err)

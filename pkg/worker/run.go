@@ -134,13 +134,13 @@ type worker struct {
 	commits  commits
 	outboxes outboxes
 
-	beat        chan struct{} // a token asks for a heartbeat at once
-	notice      chan struct{} // a token asks for a start notice
-	reconnected broadcast
-	leaving     atomic.Bool
-	killed      chan struct{}   // closed when everything must end at once
-	sendCtx     context.Context // of senders
-	attempts    sync.WaitGroup
+	beat     chan struct{} // a token asks for a heartbeat at once
+	notice   chan struct{} // a token asks for a start notice
+	retryNow broadcast
+	leaving  atomic.Bool
+	killed   chan struct{}   // closed when everything must end at once
+	sendCtx  context.Context // of senders
+	attempts sync.WaitGroup
 }
 
 // Run is a whole worker: it takes the directory, connects, works until ctx is done, and then drains. What is published
