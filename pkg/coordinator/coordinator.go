@@ -140,6 +140,7 @@ func randomID() string {
 // connect makes the ports on real JetStream.
 func (c *Coordinator) connect() ports {
 	o := c.o
+	o.Conn.OnReconnect(c.mendDoorbell) // a server that was restarted has forgotten it
 	return ports{
 		journal:    bus.NewJournal(o.Conn, o.Run, o.Streams),
 		results:    bus.NewResults(o.Conn, o.Run, o.Streams),
@@ -155,6 +156,11 @@ func (c *Coordinator) connect() ports {
 // notRung is told that the doorbell could not be rung.
 func (c *Coordinator) notRung(subject string, err error) {
 	c.log.Warn("ring the doorbell; it rings again when overdue", "subject", subject, "err", err)
+	c.mendDoorbell()
+}
+
+// mendDoorbell asks the term, if there is one, to make the doorbell anew should it be gone.
+func (c *Coordinator) mendDoorbell() {
 	select {
 	case c.broken <- struct{}{}:
 	default:

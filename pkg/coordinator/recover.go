@@ -76,13 +76,26 @@ func (r *recovery) ensure(ctx context.Context) error {
 		return r.alarm("its journal stream is gone; record %d of it was acknowledged", r.acknowledged)
 	}
 	if meta, err := r.ports.mirror.Get(ctx, kv.KeyMeta); err == nil && len(meta) > 0 {
-		return r.alarm("its journal stream is gone, but its mirror is there")
+		return r.lookAgain(ctx)
 	} else if err != nil && !errors.Is(err, bus.ErrMissing) {
 		return fmt.Errorf("run %q: look up the mirror: %w", r.run, err)
 	}
 	if _, err := r.ports.journal.Ensure(ctx); err != nil {
 		return fmt.Errorf("run %q: create the journal: %w", r.run, err)
 	}
+	return nil
+}
+
+// lookAgain tells a run that another candidate has just begun from one whose journal is gone.
+func (r *recovery) lookAgain(ctx context.Context) error {
+	b, err := r.ports.journal.Bounds(ctx)
+	switch {
+	case errors.Is(err, bus.ErrMissing):
+		return r.alarm("its journal stream is gone, but its mirror is there")
+	case err != nil:
+		return fmt.Errorf("run %q: look up the journal: %w", r.run, err)
+	}
+	r.commit.last = b.Last
 	return nil
 }
 

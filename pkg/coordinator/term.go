@@ -439,9 +439,9 @@ const upkeepInterval = 10 * time.Second
 
 // upkeep removes results that the journal has, and doorbell streams that a server restart took are made again.
 func (t *term) upkeep(ctx context.Context) {
-	purged := t.c.host.Now()
+	purged, pause := t.c.host.Now(), upkeepInterval
 	for {
-		t.c.host.Wait(ctx, upkeepInterval, t.c.broken)
+		t.c.host.Wait(ctx, pause, t.c.broken)
 		if ctx.Err() != nil {
 			return
 		}
@@ -449,8 +449,10 @@ func (t *term) upkeep(ctx context.Context) {
 			purged = now
 			t.c.purgeResults(ctx, t)
 		}
+		pause = upkeepInterval
 		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
 			t.leader.log.Warn("look after the doorbell", "err", err)
+			pause = reattachInterval
 		}
 	}
 }

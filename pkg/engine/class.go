@@ -85,14 +85,19 @@ func (e *Engine) fill(now Now) {
 
 func (e *Engine) mayDispatch() bool {
 	return e.halted == "" && !e.meta.Paused && e.meta.Status == spec.StatusRunning && e.meta.Loaded &&
-		e.counts.Leases() < e.budget() && e.counts.Reported < e.cfg.MaxReported
+		e.counts.Reported < e.cfg.MaxReported
 }
+
+// spent reports whether the budget is used up. Leases of uncounted kinds are outside of it: a proposer's thinking takes
+// no experiment's place, and only the slots of its class bound it.
+func (e *Engine) spent() bool { return e.counts.Leases()-e.counts.Planning >= e.budget() }
 
 // mostUrgent returns the class whose first task is the most urgent of those that have room; nil if none has.
 func (e *Engine) mostUrgent() *class {
 	var best *class
+	spent := e.spent()
 	for _, c := range e.order {
-		if c.ready.len() == 0 || c.room() <= 0 {
+		if c.ready.len() == 0 || c.room() <= 0 || spent && !c.ready.top().task.policy.Uncounted {
 			continue
 		}
 		if best == nil || before(c.ready.top(), best.ready.top()) {
@@ -141,10 +146,10 @@ func (e *Engine) leave(t *task) {
 		}
 	case spec.StateDispatched:
 		e.counts.Dispatched--
-		e.class(t.Lease.Class).leases--
+		e.countLease(t, -1)
 	case spec.StateRunning:
 		e.counts.Running--
-		e.class(t.Lease.Class).leases--
+		e.countLease(t, -1)
 		e.unhold(t)
 	case spec.StateReported:
 		e.counts.Reported--
@@ -164,15 +169,23 @@ func (e *Engine) place(now Now, t *task) {
 		e.placeInQueue(t)
 	case spec.StateDispatched:
 		e.counts.Dispatched++
-		e.class(t.Lease.Class).leases++
+		e.countLease(t, 1)
 		e.arm(t, min(t.Lease.Until, t.rangAt+e.cfg.Overdue))
 	case spec.StateRunning:
 		e.counts.Running++
-		e.class(t.Lease.Class).leases++
+		e.countLease(t, 1)
 		e.hold(t, now)
 		e.arm(t, t.Lease.Until)
 	case spec.StateReported:
 		e.counts.Reported++
+	}
+}
+
+// countLease counts a lease that a task takes (1) or gives up (-1).
+func (e *Engine) countLease(t *task, by int) {
+	e.class(t.Lease.Class).leases += by
+	if t.policy.Uncounted {
+		e.counts.Planning += by
 	}
 }
 

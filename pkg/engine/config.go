@@ -22,7 +22,7 @@ const (
 
 // Config is everything an engine is told from outside. Zero fields take the defaults above.
 type Config struct {
-	// Budget is the cap on leases held at once; below 1 it is 1. Meta.Budget, once set, wins.
+	// Budget is the cap on leases of counted kinds held at once; below 1 it is 1. Meta.Budget, once set, wins.
 	Budget int
 	// Kinds holds the policy of each kind; a kind that is not listed uses "default". Strict makes a kind with neither
 	// fail with launch_failed instead of running with the zero policy.

@@ -63,6 +63,18 @@ func TestManyOfOneName(t *testing.T) {
 	}
 }
 
+// TestUnlistedKinds: kinds that nobody listed cost no memory of their own.
+func TestUnlistedKinds(t *testing.T) {
+	t.Parallel()
+	e := New(Config{Kinds: map[string]spec.KindPolicy{"train": {}}})
+	for _, kind := range []string{"train", "a", "b", "c", "default"} {
+		e.Step(Now{}, Submit{Specs: []spec.TaskSpec{{ID: spec.TaskID(kind), Kind: kind}}})
+	}
+	if len(e.policies) != 2 {
+		t.Fatalf("%d policies", len(e.policies))
+	}
+}
+
 // TestTask: a task is found while it is live, and known for ever.
 func TestTask(t *testing.T) {
 	t.Parallel()

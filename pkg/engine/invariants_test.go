@@ -31,6 +31,9 @@ func checkCounts(e *Engine) error {
 		case t.State == spec.StateReported:
 			c.Reported++
 		}
+		if t.State.Leased() && e.policyOf(t.Spec.Kind).Uncounted {
+			c.Planning++
+		}
 	})
 	got := e.Counts()
 	if c.Live() != len(e.tasks) {
@@ -40,7 +43,7 @@ func checkCounts(e *Engine) error {
 		return fmt.Errorf("%d tasks are finished, counted %d", len(e.done), finished)
 	}
 	if got.Queued != c.Queued || got.Delayed != c.Delayed || got.Dispatched != c.Dispatched ||
-		got.Running != c.Running || got.Reported != c.Reported {
+		got.Running != c.Running || got.Reported != c.Reported || got.Planning != c.Planning {
 		return fmt.Errorf("counted %+v, recounted %+v", got, c)
 	}
 	return nil

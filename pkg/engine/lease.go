@@ -50,7 +50,7 @@ func (e *Engine) claimed(now Now, t *task, w spec.WorkerID, boot uint64, ref spe
 // readopted counts the return of a holder, which was not lost after all.
 func (e *Engine) readopted(t *task) {
 	e.counts.Readopted++
-	if t.State == spec.StateQueued && e.counts.Leases() >= e.budget() {
+	if t.State == spec.StateQueued && e.spent() && !t.policy.Uncounted {
 		e.counts.OverBudget++
 	}
 	if t.Lost > 0 {

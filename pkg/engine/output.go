@@ -88,6 +88,7 @@ type Reply struct {
 type Counts struct {
 	Queued, Delayed, Dispatched, Running, Reported int // Delayed tasks are not in Queued
 	Completed, Failed, Cancelled                   int // Cancelled tasks are not in Failed
+	Planning                                       int // leases of uncounted kinds: outside the budget
 	Experiments                                    int // counted kinds dispatched at least once
 
 	// Totals since this engine was made.

@@ -158,7 +158,8 @@ func (m *machine) witnessCaps(fresh []*spec.Task) error {
 		return nil
 	}
 	e := m.engine
-	if e.Counts().Leases() > e.budget() {
+	counted := func(t *spec.Task) bool { return !e.policyOf(t.Spec.Kind).Uncounted }
+	if held := e.Counts().Leases() - e.Counts().Planning; held > e.budget() && slices.ContainsFunc(fresh, counted) {
 		return fmt.Errorf("%d tasks dispatched, %d leases, budget %d", len(fresh), e.Counts().Leases(), e.budget())
 	}
 	if status, _ := e.Status(); status != spec.StatusRunning || e.Meta().Paused {
@@ -189,7 +190,7 @@ func (m *machine) witnessOrder(fresh []*spec.Task) error {
 			continue
 		}
 		passed := last[name]
-		if c.room() > 0 {
+		if c.room() > 0 && !(m.engine.spent() && !c.ready.top().task.policy.Uncounted) {
 			passed = fresh[len(fresh)-1]
 		}
 		if passed != nil && before(c.ready.top(), key(passed)) {

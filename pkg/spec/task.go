@@ -159,7 +159,8 @@ type Task struct {
 	Preempted uint32
 	// Closed is the highest attempt whose report was counted: what still claims to run it is stale.
 	Closed uint32
-	// Cancelled says that a person asked for the end of this task: whatever its attempt reports, it ends as cancelled.
+	// Cancelled says that a person asked for the end of this task: whatever its attempt reports, it ends as cancelled, and
+	// children that come after are born cancelled. A task whose outcome was journaled before keeps that outcome.
 	Cancelled bool
 	// Interrupted says that the task was running when the run was last interrupted and was not dispatched since: the
 	// snapshot of an interrupted run keeps it under "running".
@@ -221,8 +222,8 @@ type KindPolicy struct {
 	// Retries is the number of further attempts after a retryable failure; lost workers and preemptions are counted
 	// apart.
 	Retries int
-	// Uncounted kinds (a proposer's) are not experiments: limits on experiments ignore them, and they are not nodes of
-	// the hypothesis tree.
+	// Uncounted kinds (a proposer's) are not experiments: limits on experiments ignore them, their leases are outside the
+	// budget (the slots of their class bound them), and they are not nodes of the hypothesis tree.
 	Uncounted bool
 }
 

@@ -192,6 +192,32 @@ func TestNATSKilled(t *testing.T) {
 	f.lab.wantOnce(ids(all)...)
 }
 
+// TestNATSRestartedIdle restarts the server while every slot is busy, so that nothing is dispatched meanwhile: when one is
+// free again, the next experiment starts soon, although the server has forgotten its queue of tasks.
+func TestNATSRestartedIdle(t *testing.T) {
+	t.Parallel()
+	const soon = 5 * time.Second
+	all := heldAndQueued(1)
+	f := newFleet(t, 1, all)
+	w := newWorkdir(t)
+	worker := f.worker(f.newWorkerDir(), 1)
+	coordinator := f.coordinator(w)
+	f.lab.awaitRunning(1)
+	f.nats.kill()
+	f.nats.restart()
+	worker.awaitReady()
+	coordinator.awaitRole("leader")
+	f.lab.open("go")
+	began := time.Now()
+	f.lab.awaitEnded(2)
+	if took := time.Since(began); took > soon {
+		t.Errorf("the next experiment ran only after %v", took)
+	}
+	coordinator.wantExit(0)
+	w.wantCompleted(ids(all)...)
+	f.lab.wantOnce(ids(all)...)
+}
+
 // TestEverythingKilled kills server, workers and coordinators at once, twice, and starts them again in different orders.
 func TestEverythingKilled(t *testing.T) {
 	t.Parallel()

@@ -43,13 +43,13 @@ func (f *fleet) daemon(name string, args ...string) *daemon {
 // coordinator starts a coordinator that ends when the run has stopped.
 func (f *fleet) coordinator(w workdir) *daemon {
 	f.t.Helper()
-	return f.daemon("coordinator", "--workflow", f.workflow, "--workdir", w.dir, "--exit-when-stopped", "--log-level", "debug")
+	return f.daemon("coordinator", "--workflow", f.workflow, "--workdir", w.dir, "--exit-when-stopped")
 }
 
 // worker starts a worker with so many slots.
 func (f *fleet) worker(dir string, slots int) *daemon {
 	f.t.Helper()
-	return f.daemon("worker", "--dir", dir, "--slots", strconv.Itoa(slots), "--log-level", "debug")
+	return f.daemon("worker", "--dir", dir, "--slots", strconv.Itoa(slots))
 }
 
 // newWorkerDir returns a directory for one worker.
