@@ -29,8 +29,9 @@ func main() {
 	experiments := flag.Int("experiments", 200, "experiments to run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *workdir, *experiments); err != nil {
+	err := run(ctx, *workdir, *experiments)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gosearch:", err)
 		os.Exit(1)
 	}

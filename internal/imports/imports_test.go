@@ -23,7 +23,9 @@ var allowed = map[string][]string{
 	"pkg/report":      {"pkg/snapshot", "pkg/spec"},
 	"pkg/workflow":    {"pkg/report", "pkg/spec"},
 	"pkg/worker":      {"pkg/bus", "pkg/spec"},
-	"pkg/coordinator": {"pkg/engine", "pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/report", "pkg/spec"},
+	"pkg/coordinator": {"internal/host", "pkg/engine", "pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/report", "pkg/spec"},
+	"internal/host":   {},
+	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
 	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/spec"},
 }

@@ -271,14 +271,19 @@ func (c *Conn) probeJetStream(ctx context.Context) error {
 	denied := make(chan error, 1)
 	c.expectDenial(denied)
 	defer c.expectDenial(nil)
-	answered := make(chan error, 1)
-	go func() { answered <- c.request(ctx, "$JS.API.INFO", nil, nil) }()
+	ended := make(chan struct{})
 	var err error
+	go func() {
+		defer close(ended)
+		err = c.request(ctx, "$JS.API.INFO", nil, nil)
+	}()
 	select {
-	case err = <-answered:
-	case <-denied:
+	case <-ended:
+	case denial := <-denied: // which counts, not that the request was given up
+		c.log.Debug("this user may not ask for JetStream's state", "error", denial)
 		cancel()
-		<-answered
+		<-ended
+		return nil
 	}
 	if errors.Is(err, nats.ErrNoResponders) || isCode(err, codeNotEnabled, codeNotEnabledAccount) {
 		return fmt.Errorf("%w: start it with \"nats-server -js\", or enable JetStream for the account: %w", ErrNoJetStream, err)

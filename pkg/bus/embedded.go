@@ -153,7 +153,7 @@ func checkPort(host string, port int) error {
 		return nil
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(port))
-	listener, err := net.Listen("tcp", address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return fmt.Errorf("embedded NATS: cannot listen on %s: %w: stop what listens there, or choose another port "+
 			"(-1 picks a free one)", address, err)

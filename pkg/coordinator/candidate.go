@@ -148,8 +148,8 @@ func (c *Coordinator) regain(t *tenure, me kv.Holder, revision uint64) uint64 {
 	return renewed
 }
 
-// prove makes the leader append, now that its lease was free for a while: somebody else may have led meanwhile and have
-// gone again, and a leader that has nothing to write would never know.
+// prove makes the leader append, whether or not it has something to write: somebody else may have led meanwhile and have
+// gone again.
 func (c *Coordinator) prove() {
 	if t, err := c.term(); err == nil {
 		t.inbox.force(arrival{call: func(l *leader) { l.proofDue = true }})

@@ -13,7 +13,7 @@ import (
 
 var (
 	simSeed      = flag.Uint64("sim.seed", 0, "replay the history of this seed, with its trace")
-	simHistories = flag.Int("sim.histories", 0, "how many histories; 0: 3000, and 300 with -short")
+	simHistories = flag.Int("sim.histories", 0, "how many histories; 0: 1500, and 150 with -short")
 	simFirst     = flag.Uint64("sim.first", 1, "the first seed")
 	simSteps     = flag.Int("sim.steps", 0, "go on until so many steps were taken; overrides sim.histories")
 	simTail      = flag.Int("sim.tail", 120, "how many lines of the trace are shown; 0: all")
@@ -33,9 +33,9 @@ func TestSim(t *testing.T) {
 	histories, steps := *simHistories, *simSteps
 	switch {
 	case histories == 0 && testing.Short():
-		histories = 300
+		histories = 150
 	case histories == 0:
-		histories = 3000
+		histories = 1500
 	}
 	began := time.Now()
 	var next, played, taken atomic.Int64

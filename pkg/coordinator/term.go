@@ -437,7 +437,8 @@ const idlePoll = 20 * time.Millisecond
 // Cadence of upkeep.
 const upkeepInterval = 10 * time.Second
 
-// upkeep removes results that the journal has, and doorbell streams that a server restart took are made again.
+// upkeep removes results that the journal has, makes doorbell streams again that a server restart took, and looks
+// whether the journal is still ours.
 func (t *term) upkeep(ctx context.Context) {
 	purged, pause := t.c.host.Now(), upkeepInterval
 	for {
@@ -448,12 +449,22 @@ func (t *term) upkeep(ctx context.Context) {
 		if now := t.c.host.Now(); now.Sub(purged) >= upkeepInterval {
 			purged = now
 			t.c.purgeResults(ctx, t)
+			t.checkJournal(ctx)
 		}
 		pause = upkeepInterval
 		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
 			t.leader.log.Warn("look after the doorbell", "err", err)
 			pause = reattachInterval
 		}
+	}
+}
+
+// checkJournal makes the leader append when the journal is not as it left it: gone, or continued by somebody else. A
+// leader that has nothing to write would never know.
+func (t *term) checkJournal(ctx context.Context) {
+	b, err := t.leader.ports.journal.Bounds(ctx)
+	if errors.Is(err, bus.ErrMissing) || err == nil && b.Last != t.ledger.position().seq {
+		t.c.prove()
 	}
 }
 

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -32,8 +33,8 @@ func (e *DecodeError) Error() string {
 
 // inField puts the path element in front of the path of an error from the value it names.
 func inField(element string, err error) error {
-	inner, ok := err.(*DecodeError)
-	if !ok {
+	var inner *DecodeError
+	if !errors.As(err, &inner) {
 		return err
 	}
 	outer := *inner

@@ -27,7 +27,7 @@ func proposedSearch(t *testing.T, gate string) *search {
 // experimentsOnly takes the calls of the proposer out.
 func experimentsOnly(all []*execution) (ids []string) {
 	for _, e := range all {
-		if !strings.HasPrefix(e.id, "propose") {
+		if !isProposal(e) {
 			ids = append(ids, e.id)
 		}
 	}
@@ -80,31 +80,39 @@ func wantProposerInput(t *testing.T, text string) {
 	}
 }
 
-// TestProposerThinks has the proposer think until experiments have ended that began after it: it holds no slot of theirs,
-// even where there is only one.
+// TestProposerThinks has the proposer think until all experiments have ended that it proposed before: it holds no slot of
+// theirs, even where there is only one.
 func TestProposerThinks(t *testing.T) {
 	t.Parallel()
 	s := proposedSearch(t, "think")
 	engine := s.begin()
-	eventually(t, "the first three experiments end while the proposer thinks", func() string {
+	eventually(t, "three experiments end, one at least from its start, while the proposer thinks", func() string {
 		all, _ := s.lab.executions()
-		thinking, ended := 0, 0
+		ended, beside := 0, 0
 		for _, e := range all {
-			switch {
-			case strings.HasPrefix(e.id, "propose") && e.ended == 0:
-				thinking = e.started
-			case thinking > 0 && e.ended > thinking:
+			if e.ended > 0 && !isProposal(e) {
 				ended++
+				if s.thinksSince(e.started) {
+					beside++
+				}
 			}
 		}
-		if ended < 3 {
-			return fmt.Sprintf("%d ended after the call began (line %d)", ended, thinking)
+		if ended < 3 || beside == 0 {
+			return fmt.Sprintf("%d ended, %d of them beside the proposer", ended, beside)
 		}
 		return ""
 	})
 	s.lab.open("think")
 	engine.wantExit(0)
 	s.workdir.wantCompleted(proposals...)
+}
+
+// isProposal reports whether an execution is a call of the proposer.
+func isProposal(e *execution) bool { return strings.HasPrefix(e.id, "propose") }
+
+// thinksSince reports whether a call of the proposer has not ended that began before a line of the log.
+func (s *search) thinksSince(line int) bool {
+	return slices.ContainsFunc(s.lab.running(), func(e *execution) bool { return isProposal(e) && e.started < line })
 }
 
 // TestProposerKilled kills the engine while the proposer thinks: nothing is proposed twice.
@@ -114,7 +122,7 @@ func TestProposerKilled(t *testing.T) {
 	engine := s.begin()
 	eventually(t, "the second call of the proposer begins", func() string {
 		for _, e := range s.lab.running() {
-			if e.id != "propose0001" && strings.HasPrefix(e.id, "propose") {
+			if e.id != "propose-0001" && isProposal(e) {
 				return ""
 			}
 		}

@@ -169,7 +169,9 @@ func doorbellMissing(t *testing.T, w World) {
 		t.Fatalf("pulled from nothing: %v", err)
 	}
 	must(t, d.Publish(dispatch("cpu", "a", 1)))
-	next(t, failed)
+	if err := next(t, failed); err == nil {
+		t.Fatal("heard of no error")
+	}
 }
 
 func doorbellRestart(t *testing.T, w World) {
@@ -202,7 +204,9 @@ func doorbellFull(t *testing.T, w World) {
 		m.Recipe.Stdin = make([]byte, 4<<10)
 		must(t, d.Publish(m))
 	}
-	next(t, failed)
+	if err := next(t, failed); err == nil {
+		t.Fatal("heard of no error")
+	}
 	if tasks, err := w.Pull(deadline(t), "cpu", 1, patience/2); err != nil || len(tasks) != 1 || tasks[0].Attempt != 1 {
 		t.Fatalf("pulled %+v, error %v: the first must still be there", tasks, err)
 	}

@@ -230,7 +230,7 @@ func journalRead(t *testing.T, w World) {
 	}
 	// Records appended during a read are not part of it.
 	calls := 0
-	must(t, j.Read(deadline(t), 100, func(seq uint64, _ []byte) error {
+	must(t, j.Read(deadline(t), 100, func(uint64, []byte) error {
 		calls++
 		return j.Append(deadline(t), 100, record(101))
 	}))
@@ -295,20 +295,19 @@ func journalPurgedWhileRead(t *testing.T, w World) {
 		must(t, j.Append(deadline(t), n, make([]byte, size)))
 	}
 	var seqs []uint64
-	err := j.Read(deadline(t), 1, func(seq uint64, data []byte) error {
+	err := j.Read(deadline(t), 1, func(seq uint64, _ []byte) error {
 		if seq == 1 {
 			must(t, j.Purge(deadline(t), records+1))
 		}
 		seqs = append(seqs, seq)
 		return nil
 	})
-	switch {
-	case err == nil: // all had been delivered
-		if !slices.Equal(seqs, sequences(1, records)) {
-			t.Fatalf("read %v", seqs)
-		}
-	default:
+	if err != nil {
 		wantError(t, err, bus.ErrGap)
+		return
+	}
+	if !slices.Equal(seqs, sequences(1, records)) { // all had been delivered
+		t.Fatalf("read %v", seqs)
 	}
 }
 
