@@ -7,10 +7,12 @@ DEMO_DIR   ?= runs/demo
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS    := -s -w -X autoresearch/internal/cli.version=$(VERSION)
 FUZZTIME   ?= 10s
+SIM_STEPS  ?= 20000000
+SIM_FIRST  ?= 1
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test race-ten lint bench fuzz clean
+.PHONY: help demo judge build test race-ten lint sim mutants bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,12 @@ lint: $(TOOLS)/golangci-lint ## Check format, vet and the linters of .golangci.y
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) $(GO) install $(LINT)
+
+sim: ## Play histories on a modelled JetStream until 20 million steps were checked (SIM_STEPS, SIM_FIRST: the first seed)
+	$(GO) test ./pkg/coordinator -count 1 -v -timeout 60m -run 'TestSim$$' -sim.steps=$(SIM_STEPS) -sim.first=$(SIM_FIRST)
+
+mutants: ## Break the protocol on purpose, one patch at a time, and see that the simulator notices
+	test/mutants/run.sh
 
 bench: build ## Measure throughput beside raw JetStream in the same run
 	$(BIN)/autoresearch bench

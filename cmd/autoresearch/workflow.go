@@ -12,6 +12,8 @@ import (
 func workflowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "workflow", Short: "Check workflow files", Example: "  autoresearch workflow validate examples/charlm/workflow.yaml",
+		Args: cobra.NoArgs, // so that a command which does not exist is an error
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(validateCommand(), schemaCommand())
 	return cmd

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -93,10 +94,18 @@ func (s *Signals) wait(ctx context.Context, arrived <-chan os.Signal, cancel fun
 		return
 	}
 	go func() {
-		<-arrived
-		close(s.Kill)
+		first := time.Now()
+		for range arrived {
+			if time.Since(first) > atOnce {
+				close(s.Kill)
+				return
+			}
+		}
 	}()
 }
+
+// atOnce is how close together signals count as one: timeout(1) sends its signal to the program and to its group.
+const atOnce = 200 * time.Millisecond
 
 // Code is the exit code that the first signal asks for; 0 when there was none.
 func (s *Signals) Code() int {

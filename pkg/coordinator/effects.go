@@ -1,6 +1,9 @@
 package coordinator
 
 import (
+	"errors"
+	"fmt"
+
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/spec"
@@ -8,16 +11,8 @@ import (
 
 // publish rings the doorbell for one dispatched task. A task whose recipe cannot be made fails, as its report.
 func (l *leader) publish(t *spec.Task) {
-	recipe, err := l.recipe(t.Spec)
+	err := l.ring(t)
 	if err == nil {
-		err = l.ports.doorbell.Publish(&bus.Dispatch{
-			Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
-			Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
-		})
-		if err != nil {
-			// It is published again when it is overdue.
-			l.log.Warn("publish a dispatched task", "task", t.Spec.ID, "attempt", t.Attempt, "err", err)
-		}
 		return
 	}
 	failure := spec.FailureOf(err, spec.LaunchFailed, spec.PhaseLaunch)
@@ -28,6 +23,26 @@ func (l *leader) publish(t *spec.Task) {
 		AttemptRef: spec.AttemptRef{Run: l.run, Task: t.Spec.ID, Attempt: t.Attempt, Claim: spec.ClaimID(newWriter())},
 		Failure:    failure,
 	}})
+}
+
+// ring publishes the doorbell message. It returns an error only for a task that can never be published: one without a
+// recipe, or too large with it. Any other trouble passes: the task is published again when it is overdue.
+func (l *leader) ring(t *spec.Task) error {
+	recipe, err := l.recipe(t.Spec)
+	if err != nil {
+		return err
+	}
+	err = l.ports.doorbell.Publish(&bus.Dispatch{
+		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
+		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
+	})
+	if errors.Is(err, bus.ErrTooLarge) {
+		return fmt.Errorf("publish the task with its command and input: %w", err)
+	}
+	if err != nil {
+		l.log.Warn("publish a dispatched task", "task", t.Spec.ID, "attempt", t.Attempt, "err", err)
+	}
+	return nil
 }
 
 // answer sends each worker one message with its stops, receipts and requests to send again.

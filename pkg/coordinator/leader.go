@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -191,9 +190,6 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 		record.Meta.ResultsID = l.resultsID
 	}
 	parts, err := bus.EncodeRecords(&record, l.recordTo)
-	if errors.Is(err, bus.ErrTooLarge) {
-		err = fmt.Errorf("%w; make the task smaller, or raise max_payload in the configuration of the NATS server", err)
-	}
 	if err != nil {
 		return fmt.Errorf("run %q: commit %d: %w", l.run, record.Commit, err)
 	}

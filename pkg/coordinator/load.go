@@ -245,7 +245,11 @@ func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
 	if !host.Done(replied) {
 		return ctx.Err()
 	}
-	return errors.Join(reply.Errs...)
+	err = errors.Join(reply.Errs...)
+	if errors.Is(err, engine.ErrTooLarge) {
+		err = fmt.Errorf("%w; or raise max_payload in the configuration of the NATS server", err)
+	}
+	return err
 }
 
 // foreign returns the state that the original left in the workdir, and its hash; "" when there is none with specs.

@@ -140,26 +140,41 @@ func (r *recovery) nextEpoch(ctx context.Context) (*bus.Record, error) {
 		epoch.RunID = newRunID()
 		return epoch, nil
 	}
-	data, err := r.ports.journal.Get(ctx, r.commit.last)
-	if errors.Is(err, bus.ErrMissing) {
-		return nil, r.alarm("record %d, the journal's last, was removed", r.commit.last)
-	}
+	last, err := r.record(ctx, r.commit.last)
 	if err != nil {
-		return nil, fmt.Errorf("run %q: read journal record %d: %w", r.run, r.commit.last, err)
-	}
-	last, err := bus.DecodeRecord(data)
-	if err != nil {
-		return nil, r.alarm("journal record %d: %v", r.commit.last, err)
+		return nil, err
 	}
 	if r.runID != "" && r.runID != last.RunID {
 		return nil, r.alarm("the journal is of run %s, the workdir of run %s", last.RunID, r.runID)
 	}
 	epoch.RunID, epoch.Time, epoch.Watermark = last.RunID, last.Time, last.Watermark
 	epoch.Epoch, epoch.Commit = last.Epoch+1, last.Commit+1
-	if last.Part < last.Parts {
-		epoch.Commit = last.Commit // an incomplete series: this record voids it and takes its number
+	if last.Part == last.Parts {
+		return epoch, nil
 	}
+	// An incomplete series: this record voids it and takes its number. What it said of results is void too.
+	before, err := r.record(ctx, r.commit.last-uint64(last.Part))
+	if err != nil {
+		return nil, err
+	}
+	epoch.Commit, epoch.Watermark = last.Commit, before.Watermark
 	return epoch, nil
+}
+
+// record reads one record that must be there.
+func (r *recovery) record(ctx context.Context, seq uint64) (*bus.Record, error) {
+	data, err := r.ports.journal.Get(ctx, seq)
+	if errors.Is(err, bus.ErrMissing) {
+		return nil, r.alarm("record %d, at the journal's end, was removed", seq)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run %q: read journal record %d: %w", r.run, seq, err)
+	}
+	record, err := bus.DecodeRecord(data)
+	if err != nil {
+		return nil, r.alarm("journal record %d: %v", seq, err)
+	}
+	return record, nil
 }
 
 // load reads the mirror and writes this term into its meta, until both happened with no other write between.

@@ -15,12 +15,16 @@ import (
 // checker holds the promises of a run against everything that is stored and said. It keeps a fold of its own, and the
 // product's beside it; the first promise that is broken ends the history.
 type checker struct {
-	w   *simulation
-	err error
+	w    *simulation
+	err  error
+	seen map[string]int // how often what happened: a history in which nothing happens proves nothing
 
 	seq, epoch, commit uint64
 	writer             uint64 // of the epoch
 	time               spec.EngineTime
+	at                 time.Time       // when the newest record was stored
+	told               spec.EngineTime // by the newest record
+	still              time.Duration   // for how long until then nothing should have moved
 	watermark          uint64
 	meta               spec.Meta
 	parts              []*bus.Record
@@ -60,7 +64,7 @@ type mirrored struct {
 
 func newChecker(w *simulation) *checker {
 	return &checker{
-		w: w, fold: newFold(), tasks: make(map[spec.TaskID]*spec.Task), versions: make(map[spec.TaskID][]folded),
+		w: w, seen: make(map[string]int), fold: newFold(), tasks: make(map[spec.TaskID]*spec.Task), versions: make(map[spec.TaskID][]folded),
 		seqs: make(map[uint64]spec.TaskID), orders: make(map[uint64]spec.TaskID),
 		held: make(map[spec.ClaimID]spec.AttemptRef), reports: make(map[spec.ClaimID]*bus.Report),
 		hooks:  make(map[spec.TaskID][]*hookRun),
@@ -102,11 +106,18 @@ func (c *checker) record(seq uint64, data []byte) {
 		c.fail("the fold refuses what was stored: %v", err)
 	}
 	c.fence(seq, r)
+	c.clock(seq, r)
 	c.seq = seq
 	if r.Kind == bus.RecordEpoch {
+		c.seen["terms"]++
+		if len(c.parts) > 0 {
+			c.seen["voided series"]++
+		}
 		c.parts = nil
 	}
+	c.seen["records"]++
 	if r.Part < r.Parts {
+		c.seen["parts of a series"]++
 		c.parts = append(c.parts, r)
 		return
 	}
@@ -132,7 +143,22 @@ func (c *checker) fence(seq uint64, r *bus.Record) {
 	case r.Time < c.time:
 		c.fail("record %d: engine time %v after %v", seq, r.Time, c.time)
 	}
+	if c.writer != r.Writer {
+		c.at = time.Time{} // another process, another clock
+	}
 	c.epoch, c.writer = r.Epoch, r.Writer
+}
+
+// clock holds that engine time runs no faster than time, and not while the server was down or the leader stood still,
+// but for what it takes to notice.
+func (c *checker) clock(seq uint64, r *bus.Record) {
+	const notice = deafAfter + 2*turnMax
+	now, still := c.w.sched.Now(), c.w.stoodStill(r.Writer)
+	passed, moved := now.Sub(c.at)-(still-c.still), r.Time-c.told
+	if !c.at.IsZero() && r.Writer == c.writer && moved > passed+notice {
+		c.fail("record %d: engine time moved on by %v, and %v had passed in which anybody heard anything", seq, moved, passed)
+	}
+	c.at, c.still, c.told = now, still, r.Time
 }
 
 // apply takes one commit: all its parts.
@@ -209,11 +235,30 @@ func (c *checker) transition(before, after *spec.Task, parts spec.ChangeParts) {
 	case before.Outcome != nil && before.Outcome.Order != after.Outcome.Order:
 		c.fail("task %q has two outcomes", id)
 	}
+	c.count(before, after)
 	if after.Failures > before.Failures {
 		c.counted(before, after)
 	}
 	if before.Outcome == nil && after.Outcome != nil {
 		c.outcome(before, after)
+	}
+}
+
+// count counts what happens to tasks.
+func (c *checker) count(before, after *spec.Task) {
+	for name, happened := range map[string]bool{
+		"dispatched": after.Attempt > before.Attempt, "lost": after.Lost > before.Lost, "adopted again": after.Lost < before.Lost,
+		"failures": after.Failures > before.Failures, "preempted": after.Preempted > before.Preempted,
+		"interrupted": after.Interrupted && !before.Interrupted,
+		"completed":   after.State == spec.StateCompleted,
+		"cancelled":   after.State == spec.StateFailed && after.Cancelled,
+		"failed":      after.State == spec.StateFailed && !after.Cancelled,
+		"won by an earlier attempt": before.Outcome == nil && after.Outcome != nil && after.Outcome.Claim != 0 &&
+			after.Outcome.Attempt < after.Attempt,
+	} {
+		if happened {
+			c.seen[name]++
+		}
 	}
 }
 
@@ -453,10 +498,15 @@ func (c *checker) published(d *bus.Dispatch) {
 	}
 }
 
-// hooked holds that a hook sees only what is journaled, and remembers the run.
-func (c *checker) hooked(id spec.TaskID, r spec.TaskResult) *hookRun {
-	if t := c.tasks[id]; t == nil || t.Outcome == nil || t.Outcome.Attempt != r.Attempt {
+// hooked holds that a hook sees only what is journaled, in that order, and remembers the run.
+func (c *checker) hooked(n *simNode, id spec.TaskID, r spec.TaskResult) *hookRun {
+	switch t := c.tasks[id]; {
+	case t == nil || t.Outcome == nil || t.Outcome.Attempt != r.Attempt:
 		c.fail("the hook of %q sees a result that is not in the journal", id)
+	case t.Outcome.Order <= n.hooked:
+		c.fail("the hook of %q, outcome %d, comes after that of outcome %d", id, t.Outcome.Order, n.hooked)
+	default:
+		n.hooked = t.Outcome.Order
 	}
 	run := &hookRun{}
 	c.hooks[id] = append(c.hooks[id], run)

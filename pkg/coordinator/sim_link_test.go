@@ -88,7 +88,12 @@ func (l *simLink) unheard(ctx context.Context, op, why string) error {
 
 // crashPoint kills the process, now and then.
 func (l *simLink) crashPoint(op, when string) {
-	if l.w.chance(l.w.plan.crash) {
+	often := 1.0
+	if op == "journal.append" {
+		often = 5
+	}
+	if l.w.chance(l.w.plan.crash * often) {
+		l.w.check.seen["coordinator crashes"]++
 		l.w.tracef("%s dies %s %s", l.node.name, when, op)
 		l.node.crash()
 	}

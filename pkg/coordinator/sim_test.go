@@ -40,6 +40,8 @@ func TestSim(t *testing.T) {
 	began := time.Now()
 	var next, played, taken atomic.Int64
 	var broken atomic.Uint64
+	var mu sync.Mutex
+	seen := make(map[string]int)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -52,6 +54,11 @@ func TestSim(t *testing.T) {
 				if err := w.play(historySteps); err != nil {
 					broken.CompareAndSwap(0, w.seed)
 				}
+				mu.Lock()
+				for what, often := range w.check.seen {
+					seen[what] += often
+				}
+				mu.Unlock()
 				played.Add(1)
 				taken.Add(int64(w.sched.Steps))
 			}
@@ -60,6 +67,7 @@ func TestSim(t *testing.T) {
 	wg.Wait()
 	seconds := time.Since(began).Seconds()
 	t.Logf("%d histories, %d steps in %.1f s: %.0f histories/s", played.Load(), taken.Load(), seconds, float64(played.Load())/seconds)
+	t.Logf("seen: %v", seen)
 	if seed := broken.Load(); seed != 0 {
 		replay(t, seed)
 	}
@@ -83,4 +91,20 @@ func replay(t *testing.T, seed uint64) {
 		return
 	}
 	t.Fatalf("seed %d broke a promise, and not when it was replayed: the simulator is not deterministic", seed)
+}
+
+// TestSimIsDeterministic plays histories twice: the same seed must be the same history, or no failure can be replayed.
+func TestSimIsDeterministic(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		var first string
+		for range 2 {
+			w := newSimulation(seed, false)
+			err := w.play(historySteps)
+			history := fmt.Sprint(w.sched.Steps, w.sched.Now().UnixNano(), w.check.seq, w.check.seen, err)
+			if first != "" && history != first {
+				t.Errorf("seed %d: %s, and again %s", seed, first, history)
+			}
+			first = history
+		}
+	}
 }

@@ -44,7 +44,7 @@ func (f *simWorkflow) Summarize(context.Context, string) (string, error) { retur
 // OnResult returns new children, unless it misbehaves.
 func (f *simWorkflow) OnResult(ctx context.Context, ts spec.TaskSpec, r spec.TaskResult) ([]spec.TaskSpec, error) {
 	w := f.w
-	run := w.check.hooked(ts.ID, r)
+	run := w.check.hooked(f.node, ts.ID, r)
 	if w.chance(w.plan.hook) {
 		return f.misbehave(ctx, ts, run)
 	}

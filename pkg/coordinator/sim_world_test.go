@@ -51,6 +51,8 @@ type simulation struct {
 	claims     uint64
 	calm       bool
 	quietSince time.Time
+	downSince  time.Time
+	outage     time.Duration // of the server, in all
 	done       bool
 }
 
@@ -71,7 +73,7 @@ func (w *simulation) draw() {
 	w.leaseTTL = w.oneOf(4*time.Second, 8*time.Second, 20*time.Second)
 	w.workerTTL = w.oneOf(3*time.Second, 7*time.Second)
 	w.beat = w.oneOf(time.Second, 2*time.Second)
-	w.payload = []int{1800, 4000, 64 << 10, 64 << 10}[w.number(4)]
+	w.payload = []int{420, 600, 64 << 10, 64 << 10}[w.number(4)]
 	w.tasksMax = 6 + w.number(20)
 	w.plan = simPlan{
 		lost: w.rate(.05), late: w.rate(.05), refused: w.rate(.05), unheard: w.rate(.05), slow: w.rate(.03), twice: w.rate(.1),
@@ -140,9 +142,12 @@ type simNode struct {
 	c             *Coordinator
 	stop          context.CancelFunc
 	subscriptions []func()
+	goOn          func() // ends a pause
 	watched       *term
 	cut           bool
-	busy          bool // a commit is under way: the engine is ahead of the journal
+	stood         time.Duration // for how long processes were paused here
+	hooked        uint64        // the outcome whose hook the term called last
+	busy          bool          // a commit is under way: the engine is ahead of the journal
 }
 
 func (n *simNode) start() {
@@ -201,12 +206,16 @@ func (n *simNode) pause() {
 	}
 	d := n.w.upTo(10 * time.Second)
 	n.w.tracef("%s is paused for %v", n.name, d)
-	p := n.p
+	p, since := n.p, n.w.sched.Now()
 	p.Pause()
-	n.w.sched.After(d, func() {
-		n.w.tracef("%s goes on", n.name)
-		p.Resume()
-	})
+	n.goOn = func() {
+		if n.p == p && p.Paused() {
+			n.w.tracef("%s goes on", n.name)
+			n.stood += n.w.sched.Now().Sub(since)
+			p.Resume()
+		}
+	}
+	n.w.sched.After(d, n.goOn)
 }
 
 // leads returns the term that the process leads; nil when it does not.
@@ -223,7 +232,7 @@ func (n *simNode) look() {
 		n.w.check.fail("%s raises an alarm: %s", n.name, n.c.trouble)
 	}
 	if t := n.leads(); t != nil && t != n.watched {
-		n.watched, n.busy = t, false
+		n.watched, n.busy, n.hooked = t, false, 0
 		t.leader.followers = append(t.leader.followers, watch{node: n, c: n.w.check, t: t})
 	}
 }
@@ -379,9 +388,31 @@ func (w *simulation) restartServer() {
 		return
 	}
 	d := w.upTo(5 * time.Second)
+	if w.number(4) == 0 {
+		d = w.upTo(30 * time.Second)
+	}
 	w.tracef("the server is down for %v", d)
 	w.server.Down()
-	w.sched.After(d, func() { w.server.Up(); w.tracef("the server is up") })
+	w.downSince = w.sched.Now()
+	w.sched.After(d, w.serverUp)
+}
+
+func (w *simulation) serverUp() {
+	if w.server.IsDown() {
+		w.outage += w.sched.Now().Sub(w.downSince)
+		w.server.Up()
+		w.tracef("the server is up")
+	}
+}
+
+// stoodStill returns for how long in all the server was down, or the process of a writer stood still: the longer.
+func (w *simulation) stoodStill(writer uint64) time.Duration {
+	for _, n := range w.nodes {
+		if n.c != nil && n.c.writer == writer {
+			return max(w.outage, n.stood)
+		}
+	}
+	return w.outage
 }
 
 // rubbish is what a broken or hostile worker says.
@@ -416,13 +447,11 @@ func (w *simulation) rubbish(k *simWorker) {
 func (w *simulation) heal() {
 	w.tracef("from here on all is well")
 	w.calm, w.plan, w.quietSince = true, simPlan{}, w.sched.Now()
-	if w.server.IsDown() {
-		w.server.Up()
-	}
+	w.serverUp()
 	for _, n := range w.nodes {
 		n.cut = false
 		if n.p.Paused() {
-			n.p.Resume()
+			n.goOn()
 		}
 	}
 	for _, k := range w.workers {

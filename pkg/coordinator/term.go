@@ -127,12 +127,18 @@ func (c *Coordinator) recordLimit() int {
 	return payload - min(payload/16, 4<<10)
 }
 
+// halfRecord is the most bytes of a spec, and of a result: a task's mirror value holds one of each, and a little more.
+// It is never less than halfRecordMin, so a server must take messages of twice that.
+func (c *Coordinator) halfRecord() int { return max(halfRecordMin, c.recordLimit()/64*31) }
+
+const halfRecordMin = 64 << 10
+
 // plan asks the workflow how its tasks are scheduled and executed.
 func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, error), spec.Objective) {
 	o := c.o
 	cfg := engine.Config{
 		Budget: o.MaxConcurrency, Hooks: true, Seed: o.Seed, LeaseTTL: o.LeaseTTL, WorkerTTL: o.WorkerTTL,
-		MaxLost: o.MaxLost,
+		MaxLost: o.MaxLost, MaxSpecSize: c.halfRecord(),
 	}
 	if cfg.Seed == 0 {
 		cfg.Seed = c.writer
@@ -366,6 +372,9 @@ func (t *term) result(ctx context.Context, seq uint64, data []byte) {
 			AttemptRef: r.AttemptRef, Worker: m.Worker, Boot: m.Boot, Failure: r.Failure, Preempted: r.Preempted,
 			Body: r.Body,
 		}}
+		if size := reportSize(r); size > t.c.halfRecord() {
+			a.event = tooLarge(r, m, size)
+		}
 		if r.Run != t.leader.run {
 			t.leader.log.Warn("a result of another run was rejected", "claimed_run", r.Run, "worker", m.Worker)
 			a.event = nil
@@ -375,6 +384,24 @@ func (t *term) result(ctx context.Context, seq uint64, data []byte) {
 		}
 		t.put(ctx, a)
 	}
+}
+
+// reportSize is about how many bytes a result takes in a record.
+func reportSize(r *bus.Report) int {
+	size := len(r.Body)
+	if r.Failure != nil {
+		size += len(r.Failure.AppendJSON(nil))
+	}
+	return size
+}
+
+// tooLarge is what becomes of a result that no record holds: a failure of its task, without the body.
+func tooLarge(r *bus.Report, m *bus.ResultMessage, size int) engine.Reported {
+	return engine.Reported{AttemptRef: r.AttemptRef, Worker: m.Worker, Boot: m.Boot, Failure: &spec.FailureRecord{
+		Kind: spec.MetricsCollectionFailed, Phase: spec.PhaseMetrics,
+		Message: fmt.Sprintf("its result takes %d bytes; leave large data in files", size),
+		Details: map[string]any{"cause": spec.CauseResultTooLarge},
+	}}
 }
 
 func (t *term) put(ctx context.Context, a arrival) {

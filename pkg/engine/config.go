@@ -48,6 +48,8 @@ type Config struct {
 	// MaxLost and MaxPreempted bound how often a task may lose its worker or be preempted before it fails for good.
 	MaxLost      int
 	MaxPreempted int
+	// MaxSpecSize bounds a spec, in bytes of its texts; 0: no bound. Larger ones are refused.
+	MaxSpecSize int
 	// MaxChildren bounds the children of one result; more are a rejected result.
 	MaxChildren int
 	// MaxReported stops dispatching while so many outcomes wait for the result hook: back pressure for slow hooks.

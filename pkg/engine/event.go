@@ -133,6 +133,8 @@ var (
 	ErrDuplicateID = errors.New("the id is taken by a task with another content")
 	// ErrInvalidSpec: the spec breaks a rule of the vocabulary.
 	ErrInvalidSpec = errors.New("invalid task spec")
+	// ErrTooLarge: the spec exceeds Config.MaxSpecSize.
+	ErrTooLarge = errors.New("the task spec is too large")
 	// ErrUnknownTask: no task has this id.
 	ErrUnknownTask = errors.New("no task has this id")
 	// ErrFinished: the task is done for good.

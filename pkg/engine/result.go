@@ -188,7 +188,7 @@ func (e *Engine) checkChild(t *task, child spec.TaskSpec) error {
 	if child.ID == t.Spec.ID {
 		return errors.New("a child with its parent's id")
 	}
-	if err := checkSpec(child); err != nil {
+	if err := e.check(child); err != nil {
 		return err
 	}
 	if known, same := e.recognise(child); known && !same {

@@ -229,6 +229,7 @@ func readConfig(t *testing.T, cfg *Config, l line) {
 	cfg.MaxLost = int(l.number(t, "max-lost", float64(cfg.MaxLost)))
 	cfg.MaxPreempted = int(l.number(t, "max-preempted", float64(cfg.MaxPreempted)))
 	cfg.MaxChildren = int(l.number(t, "max-children", float64(cfg.MaxChildren)))
+	cfg.MaxSpecSize = int(l.number(t, "max-spec-size", float64(cfg.MaxSpecSize)))
 	cfg.MaxReported = int(l.number(t, "max-reported", float64(cfg.MaxReported)))
 }
 

@@ -24,7 +24,7 @@ func (e *Engine) submit(now Now, ev Submit) {
 
 // accept adds one spec unless it is known; it reports whether it did.
 func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, err error) {
-	if err := checkSpec(ts); err != nil {
+	if err := e.check(ts); err != nil {
 		return false, err
 	}
 	known, same := e.recognise(ts)
@@ -48,14 +48,28 @@ func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, e
 	return true, nil
 }
 
-func checkSpec(ts spec.TaskSpec) error {
+// check refuses a spec that breaks a rule.
+func (e *Engine) check(ts spec.TaskSpec) error {
 	if ts.ID == "" {
 		return fmt.Errorf("%w: id is empty", ErrInvalidSpec)
 	}
 	if math.IsNaN(ts.Priority) {
 		return fmt.Errorf("task %q: %w: priority is NaN", ts.ID, ErrInvalidSpec)
 	}
+	if size, limit := sizeOf(ts), e.cfg.MaxSpecSize; limit > 0 && size > limit {
+		return fmt.Errorf("task %q: %w: it takes %d bytes, the limit is %d: make it smaller, and leave large data in files",
+			ts.ID, ErrTooLarge, size, limit)
+	}
 	return nil
+}
+
+// sizeOf is about how many bytes a spec takes in a record.
+func sizeOf(ts spec.TaskSpec) int {
+	size := len(ts.ID) + len(ts.Kind) + len(ts.Parent) + len(ts.Payload)
+	for _, f := range ts.Extra {
+		size += len(f.Name) + len(f.Value)
+	}
+	return size
 }
 
 // recognise reports whether the id is known and whether its content is the same.

@@ -62,6 +62,11 @@ func TestEngineKilledAtRandom(t *testing.T) {
 	s.lab.wantAgainOnlyAfterKills(slots, all...)
 }
 
+// atRandom waits for the moment of a fault.
+func atRandom(random *rand.Rand, within time.Duration) {
+	time.Sleep(time.Duration(random.Int64N(int64(within))))
+}
+
 // TestFleetKilledAtRandom kills one program of a fleet after the other, at random moments, and starts it again, as a
 // supervisor does.
 func TestFleetKilledAtRandom(t *testing.T) {
@@ -76,7 +81,6 @@ func TestFleetKilledAtRandom(t *testing.T) {
 	workers := []*daemon{f.worker(dirs[0], 2), f.worker(dirs[1], 2)}
 	for range kills {
 		time.Sleep(time.Duration(random.Int64N(int64(600 * time.Millisecond)))) // the fault's own moment
-		f.lab.killed()
 		switch i := random.IntN(5); i {
 		case 0, 1:
 			if !coordinators[i].hasExited() {
@@ -85,7 +89,7 @@ func TestFleetKilledAtRandom(t *testing.T) {
 			}
 			coordinators[i] = f.coordinator(workdirs[i])
 		case 2, 3:
-			workers[i-2].kill()
+			workers[i-2].kill() // only this is a reason to run anything again
 			f.lab.killed()
 			workers[i-2] = f.worker(dirs[i-2], 2)
 		default:

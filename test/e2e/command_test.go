@@ -122,6 +122,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"autoresearch", "engine", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
 		{[]string{"autoresearch", "engine", "--workdri", "d"}, []string{"--workdri"}},
 		{[]string{"autoresearch", "sumary"}, []string{"sumary"}},
+		{[]string{"autoresearch", "workflow", "check"}, []string{`unknown command "check"`}},
 		{[]string{"coordinator", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
 		{[]string{"worker"}, []string{"dir"}},
 		{[]string{"worker", "--dir", "d", "--slots", "none"}, []string{"--slots", `"none"`, "CLASS=N"}},

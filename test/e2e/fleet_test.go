@@ -28,6 +28,12 @@ func newFleet(t *testing.T, concurrency int, initial []task) *fleet {
 	return &fleet{t: t, lab: lab, nats: startNATS(t), workflow: lab.workflow(concurrency, initial, "")}
 }
 
+// in returns the same fleet for a subtest, at whose end what it started there is killed.
+func (f fleet) in(t *testing.T) *fleet {
+	f.t = t
+	return &f
+}
+
 // daemon is a coordinator or a worker that serves HTTP.
 type daemon struct {
 	*process
@@ -58,6 +64,9 @@ func (f *fleet) newWorkerDir() string { return filepath.Join(f.t.TempDir(), "wor
 // get returns status and body of a page, 0 and why when there is none.
 func (d *daemon) get(path string) (code int, body string) {
 	d.t.Helper()
+	if d.hasExited() {
+		d.t.Fatalf("to be asked for %s, but it has ended: %s", path, d)
+	}
 	response, err := http.Get(d.url + path)
 	if err != nil {
 		return 0, err.Error()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,6 +113,9 @@ func (l *lab) executions() (list []*execution, kills []int) {
 		e := execution{started: i + 1}
 		if _, err := fmt.Sscan(line, &what, &e.id, &e.attempt, &e.pid); err != nil {
 			continue // an empty log
+		}
+		if e.id, err = url.QueryUnescape(e.id); err != nil {
+			l.t.Fatalf("line %d of the log: %v", i+1, err)
 		}
 		switch what {
 		case "start":

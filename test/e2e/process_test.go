@@ -23,12 +23,19 @@ type process struct {
 	exited chan struct{} // closed when it has ended
 }
 
-// start starts one of the programs. It is killed at the end of the test, and shown if the test fails.
+// start starts one of the programs in a directory of its own. It is killed at the end of the test, and shown if the test
+// fails.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
+	return startIn(t, t.TempDir(), name, args...)
+}
+
+// startIn is start in a given directory.
+func startIn(t *testing.T, dir, name string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(binary(name), args...), output: &output{}, exited: make(chan struct{})}
+	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.Dir = t.TempDir()
 	// A group of its own keeps a signal at the terminal from it; no test leaves it behind.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.WaitDelay = 5 * time.Second

@@ -55,3 +55,21 @@ func TestPatience(t *testing.T) {
 	s.workdir.wantCompleted(ids(all)...)
 	s.lab.wantOnce(ids(all)...)
 }
+
+// TestMaxDuration stops a search after a while and lets it go on.
+func TestMaxDuration(t *testing.T) {
+	t.Parallel()
+	all := tasks(12, "t%d", payload{"seconds": 0.2})
+	s := newSearch(t, 1, all, "stop: {max_duration: 1s}")
+	engine := s.begin()
+	engine.wantExit(0)
+	engine.wantSaid("stopped (max_duration reached)")
+	ended := s.lab.ended()
+	if ended == 0 || ended > 6 {
+		t.Errorf("%d experiments of 0.2 s ended in 1 s", ended)
+	}
+	s.workdir.wantStatus("stopped", len(all)-ended, 0)
+	s.resume("--", "stop.max_duration=null").wantExit(0)
+	s.workdir.wantCompleted(ids(all)...)
+	s.lab.wantOnce(ids(all)...)
+}

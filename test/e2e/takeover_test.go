@@ -30,6 +30,17 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// TestTakeOverOddNames takes over a queue whose names are as odd as the original allows.
+func TestTakeOverOddNames(t *testing.T) {
+	t.Parallel()
+	s := newSearch(t, 2, nil, "proposer: {command: [/bin/true]}")
+	writeFile(t, s.workdir.path("engine_state.json"), readFile(t, filepath.Join(seedFiles, "engine_state.unicode.json")))
+	s.begin().wantExit(0)
+	s.workdir.wantCompleted("a.b.*.>", "naïve/µ-lr ☃.v2")
+	s.lab.wantOnce("a.b.*.>", "naïve/µ-lr ☃.v2")
+	s.workdir.wantFiles()
+}
+
 // TestTakeOverKilled kills the engine right after it has taken a queue over: the file is not taken over again.
 func TestTakeOverKilled(t *testing.T) {
 	t.Parallel()

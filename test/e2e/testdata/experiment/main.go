@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -86,7 +87,8 @@ func note(what string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(log, "%s %s %s %d\n", what, os.Getenv("AUTORESEARCH_TASK_ID"), os.Getenv("AUTORESEARCH_ATTEMPT"), os.Getpid())
+	id := url.QueryEscape(os.Getenv("AUTORESEARCH_TASK_ID"))
+	_, err = fmt.Fprintf(log, "%s %s %s %d\n", what, id, os.Getenv("AUTORESEARCH_ATTEMPT"), os.Getpid())
 	return errors.Join(err, log.Close())
 }
 
