@@ -19,7 +19,7 @@ import (
 type benchOptions struct {
 	rows            []string
 	rounds          int
-	quick           bool
+	quick, sync     bool
 	output          string
 	dir, cpuProfile string
 }
@@ -29,14 +29,15 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure the engine beside raw JetStream on this machine",
-		Long: `Measure the engine beside raw JetStream on this machine: the same number of tasks of the same size, as many in flight,
-on the same NATS server, in turn. The server runs as a child process with its files in a temporary folder. What counts is
-the ratio: rates of different machines, or of a busy one, do not compare.
+		Long: `Measure the engine beside raw JetStream on this machine: the same number of tasks of the same size, as many in
+flight, on the same NATS server, in turn. The server runs as a child process with its files in a temporary folder. What
+counts is the ratio: rates of different machines, or of a busy one, do not compare.
 
 The rows:
 ` + bench.Describe(),
 		Example: `  autoresearch bench                             # every row: a minute or two
   autoresearch bench --quick --only throughput   # a first impression
+  autoresearch bench --quick --sync-always       # as safe as can be: where group commit tells
   autoresearch bench -o json > bench.json
   autoresearch bench --only tree --cpuprofile cpu.prof && go tool pprof -top cpu.prof`,
 		Args: cobra.NoArgs,
@@ -45,7 +46,10 @@ The rows:
 	fs := cmd.Flags()
 	fs.StringSliceVar(&o.rows, "only", nil, "measure only the row `NAME` (may be repeated)")
 	fs.IntVar(&o.rounds, "rounds", bench.RoundsDefault, "measure each row `N` times and report medians")
-	fs.BoolVar(&o.quick, "quick", false, fmt.Sprintf("%d tasks a round instead of %d", bench.TasksQuick, bench.TasksDefault))
+	fs.BoolVar(&o.quick, "quick", false,
+		fmt.Sprintf("%d tasks a round instead of %d", bench.TasksQuick, bench.TasksDefault))
+	fs.BoolVar(&o.sync, "sync-always", false,
+		`let NATS sync before each acknowledgement, as "autoresearch engine" does; raw JetStream then takes a minute a round`)
 	fs.StringVarP(&o.output, "output", "o", "text", "report as `FORMAT`: text or json")
 	fs.StringVar(&o.dir, "dir", "", "make the temporary folder in `DIR`: a disk like the one NATS will have")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "",
@@ -97,7 +101,7 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 func (o *benchOptions) options(self string) bench.Options {
 	options := bench.Options{
 		ServerCommand: []string{self, "bench", benchServer}, Rows: o.rows, Rounds: o.rounds, Dir: o.dir,
-		CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
+		SyncAlways: o.sync, CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if o.quick {

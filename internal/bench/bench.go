@@ -26,6 +26,8 @@ type Options struct {
 	// Tasks is how many tasks each side does in a round, Rounds how many rounds there are. Zero means the defaults.
 	Tasks  int
 	Rounds int
+	// SyncAlways makes NATS sync before each acknowledgement, as an engine on one machine has it, for both sides.
+	SyncAlways bool
 	// Dir is where a temporary folder is made; the system's when empty. On a RAM disk the numbers mean little.
 	Dir string
 	// CPUProfile, unless empty, is a file for a CPU profile of coordinator and worker, without raw JetStream, in the

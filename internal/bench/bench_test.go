@@ -36,7 +36,7 @@ func TestRows(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			o := small(t)
-			o.Rows = []string{r.name}
+			o.Rows, o.SyncAlways = []string{r.name}, r.name == "tree"
 			report, err := Run(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)

@@ -99,8 +99,8 @@ func (r *rawSide) connect(ctx context.Context, a *arena, name string) (*bus.Conn
 }
 
 // consume calls handle for each message of a stream, pulled in batches that are asked for ahead.
-func (r *rawSide) consume(ctx context.Context, js jetstream.JetStream, stream string, window int, ack jetstream.AckPolicy,
-	handle func(jetstream.Msg)) error {
+func (r *rawSide) consume(ctx context.Context, js jetstream.JetStream, stream string, window int,
+	ack jetstream.AckPolicy, handle func(jetstream.Msg)) error {
 	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{AckPolicy: ack, MemoryStorage: true})
 	if err != nil {
 		return fmt.Errorf("create a consumer of %s: %w", stream, err)
@@ -198,6 +198,9 @@ func (r *rawSide) fail(err error) {
 
 func (r *rawSide) finished() int {
 	j := r.job.Load()
+	if j == nil {
+		return 0
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.results.finished()

@@ -33,7 +33,8 @@ type side interface {
 	do(ctx context.Context, l load) error
 	// check makes sure, off the clock, that the load was really done.
 	check(ctx context.Context) error
-	// finished is how many tasks of the load are finished; it may be called during do.
+	// finished is how many tasks of the load are finished. It is called from another goroutine, from before do until it
+	// returns.
 	finished() int
 	close() error
 }
@@ -60,7 +61,7 @@ func versus(l load) measureFunc {
 	return func(ctx context.Context, o *Options, name string) (Result, error) {
 		l := l // rows may be measured at the same time
 		l.tasks = o.Tasks
-		r := &Versus{Tasks: l.tasks, PayloadBytes: l.payload, InFlight: l.window, Durability: durability}
+		r := &Versus{Tasks: l.tasks, PayloadBytes: l.payload, InFlight: l.window, Durability: durability(o)}
 		a, err := openArena(ctx, o, name, l)
 		if err != nil {
 			return nil, err
@@ -72,9 +73,14 @@ func versus(l load) measureFunc {
 	}
 }
 
-// durability says what the servers of these rows are set to.
-const durability = "NATS: file storage, default sync (acknowledged before fsync, fsync every 2 min); " +
-	"the engine's worker also fsyncs each group of results to its spool before it sends them"
+// durability says what an acknowledged task survives in these rows.
+func durability(o *Options) string {
+	sync := "default sync (acknowledged before fsync, fsync every 2 min)"
+	if o.SyncAlways {
+		sync = "sync always (fsync before each acknowledgement)"
+	}
+	return "NATS: file storage, " + sync + "; worker: an fsync of its own for each group of results"
+}
 
 func openArena(ctx context.Context, o *Options, name string, l load) (*arena, error) {
 	dir, err := os.MkdirTemp(o.Dir, "autoresearch-bench-")
@@ -82,7 +88,7 @@ func openArena(ctx context.Context, o *Options, name string, l load) (*arena, er
 		return nil, fmt.Errorf("make a temporary folder: %w", err)
 	}
 	a := &arena{o: o, row: name, load: l, dir: dir, log: o.Logger}
-	a.server, err = startServer(ctx, o.ServerCommand, filepath.Join(dir, "nats"), false)
+	a.server, err = startServer(ctx, o.ServerCommand, filepath.Join(dir, "nats"), o.SyncAlways)
 	if err == nil {
 		err = a.keepStream(ctx)
 	}
@@ -156,9 +162,9 @@ func (a *arena) measure(ctx context.Context, what string, open openFunc) (took s
 		return sample{}, err
 	}
 	if _, ok := s.(*engineSide); ok && a.o.CPUProfile != "" {
-		stop, err := profileCPU(a.o.CPUProfile)
-		if err != nil {
-			return sample{}, err
+		stop, profileErr := profileCPU(a.o.CPUProfile)
+		if profileErr != nil {
+			return sample{}, profileErr
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
@@ -170,17 +176,20 @@ func (a *arena) measure(ctx context.Context, what string, open openFunc) (took s
 
 // time runs the clock over one load, and has it checked.
 func (a *arena) time(ctx context.Context, what string, s side, l load) (sample, error) {
-	ctx, watched := a.watch(ctx, what, s, l)
-	defer watched()
+	watched, stop := a.watch(ctx, what, s, l)
+	defer stop()
 	runtime.GC() // each side pays for its own garbage only
 	own, server := os.Getpid(), a.server.cmd.Process.Pid
 	ownBefore, serverBefore := cpuTime(own), cpuTime(server)
 	began := time.Now()
-	if err := s.do(ctx, l); err != nil {
+	if err := s.do(watched, l); err != nil {
 		return sample{}, err
 	}
 	took := sample{tasks: l.tasks, wall: time.Since(began)}
 	took.clientCPU, took.natsCPU = cpuTime(own)-ownBefore, cpuTime(server)-serverBefore
+	stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, stuckAfter, errStuck)
+	defer cancel()
 	return took, s.check(ctx)
 }
 
@@ -191,33 +200,38 @@ const (
 )
 
 // errStuck ends a load that goes on no more.
-var errStuck = fmt.Errorf("no task was finished for %v", stuckAfter)
+var errStuck = fmt.Errorf("nothing was finished for %v", stuckAfter)
 
-// watch says every second how far a load is, and ends its context when it is stuck.
+// watch follows a load until stop is called, which waits and may be called again. The context ends when it is stuck.
 func (a *arena) watch(ctx context.Context, what string, s side, l load) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(watchInterval)
-		defer tick.Stop()
-		last, moved := 0, time.Now()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if n := s.finished(); n != last {
-				last, moved = n, time.Now()
-			}
-			a.o.say("%s: %d of %d tasks", what, last, l.tasks)
-			if time.Since(moved) > stuckAfter {
-				cancel(errStuck)
-			}
+		if a.follow(ctx, what, s, l) {
+			cancel(errStuck)
 		}
 	}()
 	return ctx, func() { cancel(nil); <-done }
+}
+
+// follow says every second how far a load is, until ctx is done or it is stuck.
+func (a *arena) follow(ctx context.Context, what string, s side, l load) (stuck bool) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	last, moved := 0, time.Now()
+	for time.Since(moved) < stuckAfter {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		if n := s.finished(); n != last {
+			last, moved = n, time.Now()
+		}
+		a.o.say("%s: %d of %d tasks", what, last, l.tasks)
+	}
+	return true
 }
 
 // profileCPU writes a CPU profile of this process to path until stop is called.

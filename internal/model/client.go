@@ -464,6 +464,6 @@ func (l *lease) Acquire(ctx context.Context, run spec.RunName, h kv.Holder, revi
 	return seq, err
 }
 
-func (l *lease) Release(ctx context.Context, run spec.RunName, revision uint64) error {
+func (l *lease) Release(ctx context.Context, _ spec.RunName, revision uint64) error {
 	return l.c.ask(ctx, "lease.release", func() error { return l.c.server.removeSeq(leaseStream, revision) })
 }

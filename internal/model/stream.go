@@ -118,7 +118,7 @@ func (s *stream) remove(m *message) {
 	s.settle()
 }
 
-// purge removes every message below seq. Beyond the end it also moves the end, as the real server does.
+// purge removes every message below seq.
 func (s *stream) purge(seq uint64) {
 	for len(s.messages) > 0 && s.messages[0].seq < seq {
 		s.remove(s.messages[0])

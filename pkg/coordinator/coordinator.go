@@ -185,6 +185,11 @@ func (c *Coordinator) Run(ctx context.Context) (Status, error) {
 			continue
 		case ctx.Err() != nil:
 			return status, nil
+		case err != nil && bus.Passing(err):
+			c.log.Warn("NATS is away; trying again", "err", err)
+			c.setRole(RoleStandby, err.Error())
+			c.host.Wait(ctx, c.host.Jitter(retryInterval))
+			continue
 		}
 		var alarm *journalAlarm
 		if errors.As(err, &alarm) {
@@ -197,6 +202,9 @@ func (c *Coordinator) Run(ctx context.Context) (Status, error) {
 		return status, err
 	}
 }
+
+// retryInterval is about how long a coordinator waits for NATS before it stands for election again.
+const retryInterval = time.Second
 
 // openWorkdir locks the workdir, unless the caller has, and opens its files.
 func (c *Coordinator) openWorkdir() (unlock func(), err error) {

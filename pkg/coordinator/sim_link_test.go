@@ -90,7 +90,7 @@ func (l *simLink) unheard(ctx context.Context, op, why string) error {
 func (l *simLink) crashPoint(op, when string) {
 	often := 1.0
 	if op == "journal.append" {
-		often = 5
+		often = 10
 	}
 	if l.w.chance(l.w.plan.crash * often) {
 		l.w.check.seen["coordinator crashes"]++
@@ -104,7 +104,7 @@ func (l *simLink) crashPoint(op, when string) {
 }
 
 // Post sends a message that nobody waits for.
-func (l *simLink) Post(op string, do func(), lost func()) {
+func (l *simLink) Post(_ string, do func(), lost func()) {
 	w := l.w
 	if w.server.IsDown() || l.node.cut || w.chance(w.plan.lost) {
 		if lost != nil {

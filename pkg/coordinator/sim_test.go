@@ -13,11 +13,14 @@ import (
 
 var (
 	simSeed      = flag.Uint64("sim.seed", 0, "replay the history of this seed, with its trace")
-	simHistories = flag.Int("sim.histories", 0, "how many histories; 0: 1500, and 150 with -short")
+	simHistories = flag.Int("sim.histories", 0, "how many histories; 0: 1500, a tenth with -short, a tenth with -race")
 	simFirst     = flag.Uint64("sim.first", 1, "the first seed")
 	simSteps     = flag.Int("sim.steps", 0, "go on until so many steps were taken; overrides sim.histories")
 	simTail      = flag.Int("sim.tail", 120, "how many lines of the trace are shown; 0: all")
 )
+
+// simDefault is how many histories are played unless a flag says otherwise.
+var simDefault = 1500
 
 // historySteps bounds one history: one that takes longer does not come to an end.
 const historySteps = 200_000
@@ -33,9 +36,9 @@ func TestSim(t *testing.T) {
 	histories, steps := *simHistories, *simSteps
 	switch {
 	case histories == 0 && testing.Short():
-		histories = 150
+		histories = simDefault / 10
 	case histories == 0:
-		histories = 1500
+		histories = simDefault
 	}
 	began := time.Now()
 	var next, played, taken atomic.Int64

@@ -285,9 +285,11 @@ func (k *simWorker) drop(a *simAttempt) {
 // store puts the result on disk, which frees the slot.
 func (k *simWorker) store(a *simAttempt) {
 	a.busy = false
-	if !a.result.gone {
-		k.spool = append(k.spool, a.result)
+	if a.result.gone { // receipted while it was being written
+		k.drop(a)
+		return
 	}
+	k.spool = append(k.spool, a.result)
 	k.w.tracef("%s has %s on disk", k.id, refName(a.ref))
 	if k.crashPoint() {
 		return
@@ -302,7 +304,7 @@ func (k *simWorker) publish(r *simResult) {
 		if r.gone {
 			return
 		}
-		var err error = errSilence
+		err := errSilence
 		if k.reaches() && !k.w.chance(k.w.plan.lost) {
 			err = k.w.server.PublishResult(simRun, &bus.ResultMessage{
 				Version: bus.MessageVersion, Worker: k.id, Boot: k.boot, Reports: []bus.Report{r.report},
@@ -426,10 +428,7 @@ func (k *simWorker) receipted(ref spec.AttemptRef) {
 	}
 	for _, a := range k.attempts {
 		if a.ref == ref && a.result != nil {
-			a.result.gone = true // receipted while it was being written
-			if !a.busy {
-				k.drop(a)
-			}
+			a.result.gone = true
 		}
 	}
 }

@@ -44,10 +44,9 @@ type simulation struct {
 	leaseTTL   time.Duration
 	workerTTL  time.Duration
 	beat       time.Duration
-	payload    int
+	recordTo   int // small: then a commit is often a series
 	tasksMax   int
 	specs      int // drawn so far: ids are never drawn twice
-	runs       int
 	claims     uint64
 	calm       bool
 	quietSince time.Time
@@ -73,7 +72,7 @@ func (w *simulation) draw() {
 	w.leaseTTL = w.oneOf(4*time.Second, 8*time.Second, 20*time.Second)
 	w.workerTTL = w.oneOf(3*time.Second, 7*time.Second)
 	w.beat = w.oneOf(time.Second, 2*time.Second)
-	w.payload = []int{420, 600, 64 << 10, 64 << 10}[w.number(4)]
+	w.recordTo = []int{350, 420, 64 << 10, 64 << 10}[w.number(4)]
 	w.tasksMax = 6 + w.number(20)
 	w.plan = simPlan{
 		lost: w.rate(.05), late: w.rate(.05), refused: w.rate(.05), unheard: w.rate(.05), slow: w.rate(.03), twice: w.rate(.1),
@@ -169,7 +168,7 @@ func (n *simNode) run(p *model.Proc) {
 		journal: client.Journal(simRun, bus.StreamOptions{}), results: client.Results(simRun, bus.StreamOptions{}),
 		doorbell: witnessedDoorbell{client.Doorbell(bus.StreamOptions{}, c.notRung), n}, uplinks: witnessedUplinks{client.Uplinks(), n},
 		mirror: client.Mirror(simRun), lease: client.Lease(kv.LeaseOptions{TTL: c.o.LeaderTTL}),
-		connected: func() bool { return !w.server.IsDown() && !n.cut }, payloadMax: func() int { return w.payload },
+		connected: func() bool { return !w.server.IsDown() && !n.cut }, payloadMax: func() int { return bus.MaxPayloadDefault },
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.c, n.stop = c, cancel
@@ -233,6 +232,7 @@ func (n *simNode) look() {
 	}
 	if t := n.leads(); t != nil && t != n.watched {
 		n.watched, n.busy, n.hooked = t, false, 0
+		t.leader.recordTo = n.w.recordTo
 		t.leader.followers = append(t.leader.followers, watch{node: n, c: n.w.check, t: t})
 	}
 }

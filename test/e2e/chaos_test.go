@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -24,6 +23,11 @@ func chaosSeed(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
+// atRandom waits for the moment of a fault: the wait is the fault's own, not one for a sign.
+func atRandom(random *rand.Rand, within time.Duration) {
+	time.Sleep(time.Duration(random.Int64N(int64(within))))
+}
+
 // growingTree returns roots that each have three children, of 0.05 to 0.15 s each, and all the ids.
 func growingTree(roots int) (list []task, all []string) {
 	for i := range roots {
@@ -36,7 +40,7 @@ func growingTree(roots int) (list []task, all []string) {
 }
 
 // TestEngineKilledAtRandom kills the engine again and again at moments that nothing else chooses: while it starts,
-// recovers, runs, writes. Waiting a random time is the fault here, not a way to wait.
+// recovers, runs, writes.
 func TestEngineKilledAtRandom(t *testing.T) {
 	t.Parallel()
 	const slots, kills = 3, 8
@@ -46,11 +50,8 @@ func TestEngineKilledAtRandom(t *testing.T) {
 	engine := s.begin()
 	engine.says("worker starts") // the workdir knows its workflow
 	for range kills {
-		select {
-		case <-engine.exited: // the search has ended early
-		case <-time.After(time.Duration(random.Int64N(int64(1200 * time.Millisecond)))):
-			engine.kill()
-		}
+		atRandom(random, 1200*time.Millisecond)
+		engine.killIfAlive() // the search may have ended early
 		s.lab.killed()
 		s.lab.awaitRunning(0)
 		engine = s.resume()
@@ -60,11 +61,6 @@ func TestEngineKilledAtRandom(t *testing.T) {
 	s.workdir.wantCompleted(all...)
 	s.workdir.wantFiles()
 	s.lab.wantAgainOnlyAfterKills(slots, all...)
-}
-
-// atRandom waits for the moment of a fault.
-func atRandom(random *rand.Rand, within time.Duration) {
-	time.Sleep(time.Duration(random.Int64N(int64(within))))
 }
 
 // TestFleetKilledAtRandom kills one program of a fleet after the other, at random moments, and starts it again, as a
@@ -80,13 +76,10 @@ func TestFleetKilledAtRandom(t *testing.T) {
 	coordinators := []*daemon{f.coordinator(workdirs[0]), f.coordinator(workdirs[1])}
 	workers := []*daemon{f.worker(dirs[0], 2), f.worker(dirs[1], 2)}
 	for range kills {
-		time.Sleep(time.Duration(random.Int64N(int64(600 * time.Millisecond)))) // the fault's own moment
+		atRandom(random, 600*time.Millisecond)
 		switch i := random.IntN(5); i {
 		case 0, 1:
-			if !coordinators[i].hasExited() {
-				coordinators[i].signal(syscall.SIGKILL)
-				coordinators[i].wait()
-			}
+			coordinators[i].killIfAlive() // it ends with the run
 			coordinators[i] = f.coordinator(workdirs[i])
 		case 2, 3:
 			workers[i-2].kill() // only this is a reason to run anything again

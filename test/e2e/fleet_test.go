@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,9 +72,8 @@ func (d *daemon) get(path string) (code int, body string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return 0, err.Error()
 	}
 	return response.StatusCode, string(text)

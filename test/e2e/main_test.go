@@ -6,7 +6,8 @@
 // workdir_test.go reads what a run leaves behind. Nothing sleeps for a fixed time: eventually (wait_test.go) waits for a
 // sign and fails with all that the programs have said.
 //
-// E2E_RACE=1 builds the programs with the race detector, which makes them several times slower.
+// E2E_RACE=1 builds the programs with the race detector, which makes them several times slower. E2E_SEED=N repeats the
+// random choices of chaos_test.go, though not what happens between them.
 package e2e
 
 import (

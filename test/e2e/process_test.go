@@ -90,6 +90,12 @@ func (p *process) kill() {
 	if p.hasExited() {
 		p.t.Fatalf("to be killed, but it has ended: %s", p)
 	}
+	p.killIfAlive()
+}
+
+// killIfAlive is kill for a program that may have ended by itself.
+func (p *process) killIfAlive() {
+	p.t.Helper()
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }

@@ -45,7 +45,7 @@ func TestRefusedStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	t.Cleanup(func() { _ = taken.Close() }) // whatever is wrong with it, the test is over
 	for _, c := range []struct {
 		name     string
 		workflow string // its text; "": none is named
@@ -89,7 +89,15 @@ func TestRefusedDaemon(t *testing.T) {
 	coordinator := []string{"--workflow", lab.workflow(1, tasks(1, "t%d", payload{}), ""), "--workdir", newWorkdir(t).dir, "--http", ""}
 	worker := []string{"--dir", t.TempDir()}
 	nobody := fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() }) // whatever is wrong with it, the test is over
+	good := startNATS(t)
 	for name, args := range map[string][]string{"coordinator": coordinator, "worker": worker} {
+		start(t, name, append(args, "--nats", good.url(), "--http", taken.Addr().String())...).
+			wantRefusal(taken.Addr().String(), "in use", "--http")
 		start(t, name, append(args, "--nats", bare.url())...).wantRefusal("without JetStream", "nats-server -js")
 		start(t, name, append(args, "--nats", nobody)...).wantRefusal("cannot reach NATS", nobody, "nats-server -js")
 	}
@@ -149,14 +157,20 @@ func TestTruncatedState(t *testing.T) {
 	s.workdir.wantCompleted("held1", "queued1", "queued2")
 }
 
-// TestTruncatedForeignState cuts the original's file in half: there is nothing else to go on with, so the file must be
-// mended, and stays as it is until then.
+// foreignSearch is a search in a workdir whose engine_state.json the original left, cut in half.
+func foreignSearch(t *testing.T) (s *search, whole string) {
+	t.Helper()
+	s = newSearch(t, 1, tasks(1, "fresh%d", payload{}), "")
+	whole = readFile(t, seedFiles+"/engine_state.interrupted.json")
+	writeFile(t, s.workdir.path("engine_state.json"), whole[:len(whole)/2])
+	return s, whole
+}
+
+// TestTruncatedForeignState finds the original's file cut in half: it stays as it is until a person has mended it.
 func TestTruncatedForeignState(t *testing.T) {
 	t.Parallel()
-	s := newSearch(t, 1, tasks(1, "not_this%d", payload{}), "")
-	whole := readFile(t, seedFiles+"/engine_state.interrupted.json")
+	s, whole := foreignSearch(t)
 	path := s.workdir.path("engine_state.json")
-	writeFile(t, path, whole[:len(whole)/2])
 	s.begin().wantRefusal(path, "line ", "column ")
 	if got := readFile(t, path); got != whole[:len(whole)/2] {
 		t.Errorf("the file was changed:\n%s", got)
@@ -164,6 +178,18 @@ func TestTruncatedForeignState(t *testing.T) {
 	writeFile(t, path, whole)
 	s.begin().wantExit(0)
 	s.workdir.wantCompleted("exp_001", "exp_002", "exp_003")
+}
+
+// TestTruncatedForeignStateIgnored takes the refusal at its word: whatever way on it offers must be one.
+func TestTruncatedForeignStateIgnored(t *testing.T) {
+	t.Parallel()
+	s, _ := foreignSearch(t)
+	engine := s.begin()
+	engine.wantRefusal("engine_state.json")
+	if strings.Contains(engine.output.String(), "--ignore-edits") {
+		s.begin("--ignore-edits").wantExit(0)
+		s.workdir.wantCompleted("fresh1")
+	}
 }
 
 // TestBadResults has experiments leave results that cannot be taken: each costs its own task, and only that.

@@ -1,0 +1,6 @@
+//go:build race
+
+package coordinator
+
+// The race detector makes a history ten times as long.
+func init() { simDefault /= 10 }
