@@ -164,6 +164,10 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// create creates the stream, and then updates it. A server that is killed in the middle of a create leaves a folder with
+// the configuration and without its checksum. It passes over that folder when it starts again, and a create over it
+// works, but does not write the checksum either: the next start would pass over the stream with all it holds by then. An
+// update writes both files.
 func (s *Stream) create(ctx context.Context) error {
 	config := s.config
 	if config.Replicas == 0 {
@@ -172,7 +176,17 @@ func (s *Stream) create(ctx context.Context) error {
 	if config.MaxBytes == 0 {
 		config.MaxBytes = maxBytesDefault(config.Name)
 	}
-	return s.conn.request(ctx, "$JS.API.STREAM.CREATE."+config.Name, config, nil)
+	first := config
+	if config.Storage == jetstream.FileStorage {
+		first.Description = "" // so that the update has something to write
+	}
+	if err := s.conn.request(ctx, "$JS.API.STREAM.CREATE."+config.Name, first, nil); err != nil {
+		return err
+	}
+	if first.Description == config.Description {
+		return nil
+	}
+	return s.conn.request(ctx, "$JS.API.STREAM.UPDATE."+config.Name, config, nil)
 }
 
 // maxBytesDefault bounds a new stream for which the options name no bound.

@@ -2,6 +2,8 @@ package bus_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -173,4 +175,40 @@ func TestEnsureAdaptsConsumers(t *testing.T) {
 	if got := consumer.CachedInfo().Config.MaxAckPending; got < 10_000 {
 		t.Errorf("MaxAckPending is %d", got)
 	}
+}
+
+// TestCreateKilledHalfWay makes a journal where a server was killed in the middle of making it: the folder has the
+// stream's configuration and no checksum. What is appended to the journal then must outlive the server's next start.
+func TestCreateKilledHalfWay(t *testing.T) {
+	store := t.TempDir()
+	began := func(use func(bus.Journal)) {
+		e := startServer(t, bus.EmbeddedOptions{StoreDir: store})
+		c := connect(t, bus.Options{URL: e.ClientURL()})
+		use(bus.NewJournal(c, "r", bus.StreamOptions{}))
+		shutDown(t, e)
+	}
+	ensure := func(j bus.Journal) {
+		if created, err := j.Ensure(t.Context()); err != nil || !created {
+			t.Fatalf("ensure: created %t, error %v", created, err)
+		}
+	}
+	began(ensure)
+	sums, err := filepath.Glob(filepath.Join(store, "jetstream", "*", "streams", "AR_JOURNAL_r", "meta.sum"))
+	if err != nil || len(sums) != 1 {
+		t.Fatalf("checksums: %v, %v", sums, err)
+	}
+	if err := os.Remove(sums[0]); err != nil {
+		t.Fatal(err)
+	}
+	began(func(j bus.Journal) {
+		ensure(j)
+		if err := j.Append(t.Context(), 0, []byte("a record")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	began(func(j bus.Journal) {
+		if got, err := j.Get(t.Context(), 1); err != nil || string(got) != "a record" {
+			t.Errorf("got %q, error %v", got, err)
+		}
+	})
 }

@@ -152,7 +152,7 @@ func (c *checker) fence(seq uint64, r *bus.Record) {
 // clock holds that engine time runs no faster than time, and not while the server was down or the leader stood still,
 // but for what it takes to notice.
 func (c *checker) clock(seq uint64, r *bus.Record) {
-	const notice = deafAfter + 2*turnMax
+	const notice = deafAfter + 2*turnMax + 2*latencyMax
 	now, still := c.w.sched.Now(), c.w.stoodStill(r.Writer)
 	passed, moved := now.Sub(c.at)-(still-c.still), r.Time-c.told
 	if !c.at.IsZero() && r.Writer == c.writer && moved > passed+notice {

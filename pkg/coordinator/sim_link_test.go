@@ -148,10 +148,13 @@ func (w *simulation) network(do func()) {
 	}
 }
 
+// latencyMax is the slowest message.
+const latencyMax = 1500 * time.Millisecond
+
 // latency is mostly short, and sometimes long enough for anything to come between.
 func (w *simulation) latency() time.Duration {
 	if w.chance(w.plan.slow) {
-		return w.upTo(1500 * time.Millisecond)
+		return w.upTo(latencyMax)
 	}
 	return w.upTo(3 * time.Millisecond)
 }
