@@ -70,6 +70,7 @@ func (e *Engine) succeeded(now Now, t *task, r Reported) {
 func (e *Engine) failed(now Now, t *task, r Reported) {
 	if !t.holds(r.AttemptRef) && !t.lastHeld(r.AttemptRef) {
 		e.counts.Superseded++
+		e.close(t, r.Attempt)
 		return
 	}
 	e.unring(t, r.Attempt)
@@ -86,6 +87,14 @@ func (e *Engine) failed(now Now, t *task, r Reported) {
 	default:
 		t.Failures++
 		e.conclude(now, t, r.verdict(r.Failure))
+	}
+}
+
+// close notes that an attempt before the one leased has ended: what still says that it runs is stale.
+func (e *Engine) close(t *task, attempt uint32) {
+	if attempt < t.Lease.Attempt && attempt > t.Closed {
+		t.Closed = attempt
+		e.touch(t)
 	}
 }
 

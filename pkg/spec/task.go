@@ -157,7 +157,8 @@ type Task struct {
 	Failures  uint32
 	Lost      uint32
 	Preempted uint32
-	// Closed is the highest attempt whose report was counted: what still claims to run it is stale.
+	// Closed is the highest attempt known to have ended without deciding: what still claims to run it, or an earlier one,
+	// is stale.
 	Closed uint32
 	// Cancelled says that a person asked for the end of this task: whatever its attempt reports, it ends as cancelled, and
 	// children that come after are born cancelled. A task whose outcome was journaled before keeps that outcome.
