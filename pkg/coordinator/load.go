@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 
 	"autoresearch/internal/host"
@@ -258,10 +259,24 @@ func (t *term) foreign() (spec.EngineState, string, error) {
 		return spec.EngineState{}, "", nil
 	}
 	state, origin, err := t.c.state.Read()
+	var corrupt *snapshot.CorruptError
+	if errors.As(err, &corrupt) && t.c.o.IgnoreEdits {
+		return spec.EngineState{}, "", t.setAside(corrupt.Path)
+	}
 	if err != nil || origin != snapshot.Foreign || !state.HasSpecs() {
 		return spec.EngineState{}, "", err
 	}
 	t.leader.log.Info("taking over the workdir's queue", "file", t.c.state.Path(),
 		"queued", len(state.Queued), "running", len(state.Running), "status", state.Status)
 	return state, t.c.state.Hash().String(), nil
+}
+
+// setAside renames a file that cannot be read and was told to be ignored: it is not ours to remove.
+func (t *term) setAside(path string) error {
+	aside := path + ".ignored"
+	t.leader.log.Warn("a file that cannot be read is set aside", "file", path, "renamed_to", aside)
+	if err := os.Rename(path, aside); err != nil {
+		return fmt.Errorf("set an unreadable file aside: %w", err)
+	}
+	return nil
 }

@@ -331,6 +331,10 @@ func (t *term) readResults(ctx context.Context, after uint64) {
 // reattach re-creates the results stream if need be, from the loop's side, and returns where to read on.
 func (t *term) reattach(ctx context.Context) uint64 {
 	for {
+		t.c.host.Wait(ctx, reattachInterval)
+		if ctx.Err() != nil {
+			return 0
+		}
 		var after uint64
 		found, looked := false, make(chan struct{})
 		err := t.leader.ports.results.Ensure(ctx)
@@ -347,14 +351,11 @@ func (t *term) reattach(ctx context.Context) uint64 {
 				return after
 			}
 		}
-		t.c.host.Wait(ctx, reattachInterval)
-		if ctx.Err() != nil {
-			return 0
-		}
 	}
 }
 
-// reattachInterval is how often a lost results stream is looked for.
+// reattachInterval is how often a lost results stream is looked for, the first time too: a server removes the files of a
+// deleted stream behind its answer, and with them, now and then, those of one that was made at once under its name.
 const reattachInterval = time.Second
 
 // result takes one message of the results stream.

@@ -127,7 +127,7 @@ func (w *worker) serve() (stop func(), err error) {
 	}
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", w.o.HTTPAddr)
 	if err != nil {
-		return nil, fmt.Errorf("serve health and metrics: %w", err)
+		return nil, fmt.Errorf("serve health and metrics: %w; choose another address with --http", err)
 	}
 	server := &http.Server{Handler: w.handler(), ReadHeaderTimeout: serveTimeout, IdleTimeout: time.Minute}
 	done := make(chan struct{})

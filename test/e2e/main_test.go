@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package e2e holds the end-to-end tests: the three programs as people start them, real experiments as processes, a real
 // nats-server where several programs share one, and kill -9 of each of them.
 //
@@ -5,6 +7,8 @@
 // fleet_test.go a coordinator with workers; lab_test.go is where experiments leave their traces and wait for a word, and
 // workdir_test.go reads what a run leaves behind. Nothing sleeps for a fixed time: eventually (wait_test.go) waits for a
 // sign and fails with all that the programs have said.
+//
+// The tests read /proc and have the kernel end what they leave behind, so they are for Linux.
 //
 // E2E_RACE=1 builds the programs with the race detector, which makes them several times slower. E2E_SEED=N repeats the
 // random choices of chaos_test.go, though not what happens between them.
