@@ -35,7 +35,7 @@ func NewDoorbell(c *Conn, o StreamOptions, onError func(subject string, err erro
 		jetstream.WithPublishAsyncMaxPending(doorbellPendingMax),
 		jetstream.WithPublishAsyncTimeout(doorbellTimeout),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {
-			if !alreadyThere(err) {
+			if !alreadyThere(err) && !c.nc.IsClosed() {
 				onError(m.Subject, fmt.Errorf("publish to the doorbell: %w", err))
 			}
 		}))

@@ -459,17 +459,10 @@ func (c *checker) mustBeDecided(r *bus.Report, why string) {
 		if t.Cancelled && !(t.State == spec.StateRunning && t.Lease.Attempt == r.Attempt && t.Lease.Claim == r.Claim) {
 			return
 		}
-	case !lastHeld(t, r.AttemptRef) || !c.heldBefore(r.AttemptRef):
+	case !lastHeld(t, r.AttemptRef):
 		return
 	}
 	c.fail("the result %s (failure %v) is not in the journal, and %s", refName(r.AttemptRef), r.Failure != nil, why)
-}
-
-// heldBefore reports whether a failure of this attempt would have counted before the task's newest commit: an attempt
-// whose failure was superseded can come back to its lease in the same turn, by a heartbeat from before its end.
-func (c *checker) heldBefore(ref spec.AttemptRef) bool {
-	versions := c.versions[ref.Task]
-	return len(versions) < 2 || lastHeld(versions[len(versions)-2].task, ref)
 }
 
 // lastHeld reports whether a failure of this attempt would still count.
