@@ -219,3 +219,14 @@ func counted(n *atomic.Int64, runner spec.RunnerFunc) spec.RunnerFunc {
 		return runner(ctx, a)
 	}
 }
+
+// heldUntil is a runner whose attempts last until release is closed.
+func heldUntil(release <-chan struct{}) spec.RunnerFunc {
+	return func(ctx context.Context, _ spec.Attempt) (spec.TaskResult, error) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return spec.TaskResult{}, nil
+	}
+}

@@ -105,13 +105,7 @@ func TestJournalGoneIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	release := make(chan struct{})
-	w.work(1, func(ctx context.Context, _ spec.Attempt) (spec.TaskResult, error) {
-		select {
-		case <-release:
-		case <-ctx.Done():
-		}
-		return spec.TaskResult{}, nil
-	})
+	w.work(1, heldUntil(release))
 	c := w.coordinate(newTree(0, 0), nil)
 	eventually(t, "the task runs", func() bool { s, err := c.Status(); return err == nil && s.Counts.Running == 1 })
 	if err := deleteStream(t.Context(), w.conn, bus.JournalStream(w.run)); err != nil {
@@ -157,13 +151,7 @@ func TestDeposedLeaderStandsBy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	release := make(chan struct{})
-	w.work(1, func(ctx context.Context, _ spec.Attempt) (spec.TaskResult, error) {
-		select {
-		case <-release:
-		case <-ctx.Done():
-		}
-		return spec.TaskResult{}, nil
-	})
+	w.work(1, heldUntil(release))
 	c := w.coordinate(newTree(0, 0), nil)
 	eventually(t, "the task runs", func() bool { s, err := c.Status(); return err == nil && s.Counts.Running == 1 })
 
