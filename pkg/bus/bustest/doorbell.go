@@ -174,10 +174,17 @@ func doorbellMissing(t *testing.T, w World) {
 	}
 }
 
+// doorbellRestart publishes a message whose acknowledgement the outage may take: its failure may be told.
 func doorbellRestart(t *testing.T, w World) {
 	newJournal(t, w)
-	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("cpu", "before", 1)))
+	before := dispatch("cpu", "before", 1)
+	d := w.Doorbell(bus.StreamOptions{}, func(subject string, err error) {
+		if subject != bus.TaskSubject(before.Class, before.Run, before.Task.ID, before.Attempt) {
+			t.Errorf("%s: %v", subject, err)
+		}
+	})
+	must(t, d.Ensure(deadline(t), []string{"cpu"}))
+	must(t, d.Publish(before))
 	pullAll(t, w, "cpu", 1)
 	w.Down()
 	w.Up()
