@@ -400,6 +400,11 @@ func (m *mirror) Last(ctx context.Context) (uint64, error) {
 	return b.Last, err
 }
 
+func (m *mirror) Size(ctx context.Context) (keys, last uint64, err error) {
+	err = m.c.ask(ctx, "mirror.size", func() (err error) { keys, last, err = m.c.server.size(m.name); return err })
+	return keys, last, err
+}
+
 func (m *mirror) Get(ctx context.Context, key string) (value []byte, err error) {
 	err = m.c.ask(ctx, "mirror.get", func() error {
 		found, err := m.c.server.newest(m.name, key)

@@ -85,6 +85,15 @@ func (s *Server) Delete(name string) {
 	s.drop(name)
 }
 
+// Empty removes every message of a stream, as an operator's purge does: its sequences go on.
+func (s *Server) Empty(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.streams[name]; st != nil {
+		st.purge(st.last + 1)
+	}
+}
+
 func (s *Server) drop(name string) {
 	if st := s.streams[name]; st != nil {
 		st.gone = true
@@ -166,6 +175,16 @@ func (s *Server) bounds(name string) (bus.Bounds, error) {
 		return bus.Bounds{}, err
 	}
 	return st.bounds(), nil
+}
+
+func (s *Server) size(name string) (messages, last uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.stream(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	return uint64(len(st.messages)), st.last, nil
 }
 
 // appendAfter stores all entries after the sequence, or none.

@@ -153,6 +153,15 @@ func (s *Stream) Bounds(ctx context.Context) (Bounds, error) {
 	return bounds, nil
 }
 
+// Size returns how many messages the stream holds, and its last sequence; ErrMissing when it does not exist.
+func (s *Stream) Size(ctx context.Context) (messages, last uint64, err error) {
+	info, err := s.info(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return info.State.Msgs, info.State.LastSeq, nil
+}
+
 // Purge removes every message below seq.
 func (s *Stream) Purge(ctx context.Context, seq uint64) error {
 	return s.purge(ctx, map[string]any{"seq": seq})

@@ -107,6 +107,16 @@ func (g *ledger) sorted() []*spec.Task {
 	return tasks
 }
 
+// each calls f for every task as the newest commit left it, and returns that commit's position.
+func (g *ledger) each(f func(*spec.Task)) position {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, t := range g.tasks {
+		f(t)
+	}
+	return g.last.position
+}
+
 // state returns what engine_state.json says: the queue in scheduling order, and what is under way.
 func (g *ledger) state() spec.EngineState {
 	g.mu.RLock()

@@ -21,19 +21,22 @@ const (
 )
 
 // mirror writes the run's changes behind the journal, conflated: a task that changed five times since the last flush is
-// written once. The meta that says how far the mirror reaches goes with the last batch of a flush.
+// written once. The meta that says how far the mirror reaches goes with the last batch of a flush. A bucket that is not as
+// the last flush left it (deleted, purged, brought back from a backup) is written anew, whole.
 type mirror struct {
-	store kv.Mirror
-	log   *slog.Logger
-	host  host.Host
-	epoch uint64
-	last  uint64 // the bucket's last sequence; the flusher's own
+	store  kv.Mirror
+	ledger *ledger
+	log    *slog.Logger
+	host   host.Host
+	epoch  uint64
+	last   uint64 // the bucket's last sequence; the flusher's own
 
 	mu     sync.Mutex
 	dirty  map[spec.TaskID]kvTask
 	at     *committed    // the newest commit
 	urgent chan struct{} // signal: many are dirty
 	done   position      // flushed up to here
+	keys   uint64        // how many the bucket has at least, once flushed
 }
 
 type kvTask struct {
@@ -41,9 +44,10 @@ type kvTask struct {
 	task *spec.Task
 }
 
-func newMirror(store kv.Mirror, epoch, last uint64, log *slog.Logger, h host.Host) *mirror {
+func newMirror(store kv.Mirror, g *ledger, epoch, last uint64, log *slog.Logger, h host.Host) *mirror {
 	return &mirror{
-		store: store, log: log, host: h, epoch: epoch, last: last, dirty: make(map[spec.TaskID]kvTask), urgent: make(chan struct{}, 1),
+		store: store, ledger: g, log: log, host: h, epoch: epoch, last: last, dirty: make(map[spec.TaskID]kvTask),
+		urgent: make(chan struct{}, 1),
 	}
 }
 
@@ -73,13 +77,32 @@ func (m *mirror) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := m.flush(ctx); errors.Is(err, bus.ErrConflict) {
+		err := m.flush(ctx)
+		if err == nil {
+			err = m.look(ctx)
+		}
+		switch {
+		case errors.Is(err, errLaterTerm):
 			m.log.Warn("the mirror has another writer; this one stops", "err", err)
 			return
-		} else if err != nil && ctx.Err() == nil {
+		case err != nil && ctx.Err() == nil:
 			m.log.Warn("flush the mirror; it is tried again", "err", err)
 		}
 	}
+}
+
+// look finds a bucket that changed behind the flusher's back, which no flush may notice.
+func (m *mirror) look(ctx context.Context) error {
+	keys, last, err := m.store.Size(ctx)
+	switch {
+	case errors.Is(err, bus.ErrMissing):
+		return m.renew(ctx, err)
+	case err != nil:
+		return fmt.Errorf("look at the mirror: %w", err)
+	case last != m.last || keys < m.keys:
+		return m.renew(ctx, fmt.Errorf("it has %d keys up to %d, not %d up to %d", keys, last, m.keys, m.last))
+	}
+	return nil
 }
 
 // flush writes what is dirty. What could not be written stays dirty.
@@ -115,7 +138,7 @@ func (m *mirror) writeMeta(ctx context.Context, entries []kv.Entry, at *committe
 	p := at.position
 	meta, err := bus.EncodeMirrorMeta(&bus.MirrorMeta{
 		Version: bus.RecordVersion, RunID: p.runID, Epoch: p.epoch, Commit: p.commit, Writer: p.writer,
-		JournalSeq: p.seq, Time: p.time, Watermark: p.watermark, Meta: at.meta,
+		JournalSeq: p.seq, Time: p.time, Watermark: p.watermark, Tasks: uint64(at.counts.All()), Meta: at.meta,
 	})
 	if err != nil {
 		return err
@@ -124,7 +147,7 @@ func (m *mirror) writeMeta(ctx context.Context, entries []kv.Entry, at *committe
 		return err
 	}
 	m.mu.Lock()
-	m.done = p
+	m.done, m.keys = p, uint64(at.counts.All())+1
 	m.mu.Unlock()
 	return nil
 }
@@ -155,7 +178,8 @@ func (m *mirror) putBack(dirty map[spec.TaskID]kvTask, at *committed) {
 	}
 }
 
-// write stores one batch. A batch is stored whole or not at all; after an ambiguous one it looks which.
+// write stores one batch. A batch is stored whole or not at all; after an ambiguous one it looks which. It returns
+// errRenewed when the flush must start again, errLaterTerm when this writer must stop.
 func (m *mirror) write(ctx context.Context, entries []kv.Entry) error {
 	last, err := m.store.Flush(ctx, m.last, entries)
 	switch {
@@ -163,38 +187,66 @@ func (m *mirror) write(ctx context.Context, entries []kv.Entry) error {
 		m.last = last
 	case errors.Is(err, bus.ErrAmbiguous):
 		landed, lookErr := kv.Landed(ctx, m.store, m.last, entries)
-		if landed {
+		switch {
+		case landed:
 			m.last += uint64(len(entries))
 			return nil
+		case errors.Is(lookErr, bus.ErrMissing):
+			return m.renew(ctx, lookErr)
 		}
 		return errors.Join(err, lookErr)
-	case errors.Is(err, bus.ErrConflict):
-		return m.resync(ctx, err)
+	case errors.Is(err, bus.ErrConflict), errors.Is(err, bus.ErrMissing):
+		return m.renew(ctx, err)
+	case errors.Is(err, bus.ErrRefused):
+		_, adaptErr := m.store.Ensure(ctx) // somebody may have changed its configuration
+		return errors.Join(err, adaptErr)
 	}
 	return err
 }
 
-// resync tells a batch of our own that landed late from another leader's: the meta says whose term it is.
-func (m *mirror) resync(ctx context.Context, conflict error) error {
-	value, err := m.store.Get(ctx, kv.KeyMeta)
+// What a write comes to when the bucket is not as the last one left it.
+var (
+	errLaterTerm = errors.New("the mirror is that of a later term")
+	errRenewed   = errors.New("the mirror was not as it was left; it is written anew")
+)
+
+// renew makes the bucket again if it is gone and marks every task dirty, unless a later term has written to it. It never
+// asks why: a batch of ours that landed late may lie over newer values in a bucket that was made anew meanwhile. What
+// others write after it looked makes the next batch a conflict again.
+func (m *mirror) renew(ctx context.Context, cause error) error {
+	if _, err := m.store.Ensure(ctx); err != nil {
+		return errors.Join(cause, err)
+	}
+	last, err := m.store.Last(ctx)
 	if err != nil {
+		return errors.Join(cause, err)
+	}
+	value, err := m.store.Get(ctx, kv.KeyMeta)
+	if err != nil && !errors.Is(err, bus.ErrMissing) {
 		return fmt.Errorf("look up the mirror's meta: %w", err)
 	}
-	meta, err := bus.DecodeMirrorMeta(value)
-	if err != nil {
-		return err
+	meta, damaged := bus.DecodeMirrorMeta(value)
+	if damaged == nil && meta.Epoch > m.epoch {
+		return fmt.Errorf("%w: epoch %d, not %d: %w", errLaterTerm, meta.Epoch, m.epoch, cause)
 	}
-	if meta.Epoch != m.epoch {
-		return conflict
-	}
-	if m.last, err = m.store.Last(ctx); err != nil {
-		return err
-	}
-	return errLateBatch
+	m.last = last
+	m.markAll()
+	return fmt.Errorf("%w: %w", errRenewed, cause)
 }
 
-// errLateBatch: an earlier batch landed late; the flush starts again.
-var errLateBatch = errors.New("an earlier batch landed late")
+// markAll makes every task dirty, and the meta too.
+func (m *mirror) markAll() {
+	all := make(map[spec.TaskID]kvTask)
+	at := m.ledger.each(func(t *spec.Task) { all[t.Spec.ID] = kvTask{task: t} })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, d := range all {
+		if newer, ok := m.dirty[id]; !ok || newer.seq < at.seq {
+			m.dirty[id] = kvTask{seq: at.seq, task: d.task}
+		}
+	}
+	m.done = position{}
+}
 
 // reach returns how far the mirror has followed.
 func (m *mirror) reach() position {

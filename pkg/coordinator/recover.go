@@ -179,11 +179,14 @@ func (r *recovery) record(ctx context.Context, seq uint64) (*bus.Record, error) 
 
 // load reads the mirror and writes this term into its meta, until both happened with no other write between.
 func (r *recovery) load(ctx context.Context) error {
-	if _, err := r.ports.mirror.Ensure(ctx); err != nil {
-		return fmt.Errorf("run %q: create the mirror: %w", r.run, err)
-	}
 	for range fenceTriesMax {
+		if _, err := r.ports.mirror.Ensure(ctx); err != nil {
+			return fmt.Errorf("run %q: create the mirror: %w", r.run, err)
+		}
 		meta, err := r.loadMirror(ctx)
+		if errors.Is(err, bus.ErrMissing) {
+			continue // deleted meanwhile
+		}
 		if err != nil {
 			return err
 		}
@@ -205,8 +208,8 @@ func (r *recovery) load(ctx context.Context) error {
 	return fmt.Errorf("run %q: fence the mirror: %w", r.run, errDeposed)
 }
 
-// loadMirror reads every value into a new fold and returns the meta. A mirror of which any part cannot be read, or that
-// is of another run, is taken as empty: the journal then tells all, unless it was purged. One that a later term has
+// loadMirror reads every value into a new fold and returns the meta. A mirror of which any part cannot be read or is
+// missing, or that is of another run, is taken as empty: the journal then tells all, unless it was purged. One that a later term has
 // written is that leader's: this candidate was deposed while it loaded.
 func (r *recovery) loadMirror(ctx context.Context) (*bus.MirrorMeta, error) {
 	f, meta, damaged := newFold(), &bus.MirrorMeta{Version: bus.RecordVersion}, error(nil)
@@ -223,7 +226,7 @@ func (r *recovery) loadMirror(ctx context.Context) (*bus.MirrorMeta, error) {
 	if meta.RunID != runID {
 		meta.Epoch = 0
 	}
-	if damaged != nil || meta.JournalSeq == 0 || meta.RunID != runID {
+	if damaged != nil || meta.JournalSeq == 0 || meta.RunID != runID || uint64(len(f.tasks)) < meta.Tasks {
 		f, meta = newFold(), &bus.MirrorMeta{Version: bus.RecordVersion, Epoch: meta.Epoch, RunID: runID}
 	}
 	switch {

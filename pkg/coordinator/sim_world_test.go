@@ -331,7 +331,7 @@ func (w *simulation) chaos() {
 
 func (w *simulation) disturb() {
 	n, k := w.nodes[w.number(len(w.nodes))], w.workers[w.number(len(w.workers))]
-	switch w.number(20) {
+	switch w.number(22) {
 	case 0:
 		n.crashNow()
 	case 1:
@@ -360,6 +360,14 @@ func (w *simulation) disturb() {
 		w.rubbish(k)
 	case 12:
 		n.interrupt()
+	case 13:
+		w.tracef("the mirror is deleted")
+		w.server.Delete(model.MirrorStream(simRun))
+		w.check.mirrorSpoiled()
+	case 14:
+		w.tracef("the mirror is emptied")
+		w.server.Empty(model.MirrorStream(simRun))
+		w.check.mirrorSpoiled()
 	default:
 		w.call()
 	}
@@ -500,6 +508,8 @@ func (w *simulation) unfinished() string {
 	switch {
 	case !w.check.meta.Loaded || w.check.meta.Status != spec.StatusStopped:
 		return fmt.Sprintf("the run is %s, loaded %v", w.check.meta.Status, w.check.meta.Loaded)
+	case w.check.mirror.holed:
+		return "the mirror has lost keys"
 	case w.check.mirror.seq != w.check.seq:
 		return fmt.Sprintf("the mirror reaches record %d of %d", w.check.mirror.seq, w.check.seq)
 	}

@@ -97,7 +97,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	cfg, recipe, objective := c.plan()
 	t.ledger = newLedger(objective, cfg.Kinds)
-	t.mirror = newMirror(c.ports.mirror, f.epoch, rec.mirror, c.log, c.host)
+	t.mirror = newMirror(c.ports.mirror, t.ledger, f.epoch, rec.mirror, c.log, c.host)
 	queue := newHookQueue(c.host)
 	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host}
 	t.leader = &leader{
@@ -296,7 +296,11 @@ func (t *term) close(err error) {
 	}
 	ctx, cancel := t.c.host.Within(context.WithoutCancel(t.ctx), closeTimeout)
 	defer cancel()
-	if err := t.mirror.flush(ctx); err != nil {
+	err = t.mirror.flush(ctx)
+	if errors.Is(err, errRenewed) {
+		err = t.mirror.flush(ctx)
+	}
+	if err != nil {
 		t.leader.log.Warn("flush the mirror", "err", err)
 	}
 	if t.files != nil {

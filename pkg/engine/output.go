@@ -101,5 +101,8 @@ type Counts struct {
 // Live is the number of tasks that are not finished.
 func (c Counts) Live() int { return c.Queued + c.Delayed + c.Dispatched + c.Running + c.Reported }
 
+// All is the number of tasks that the run has had.
+func (c Counts) All() int { return c.Live() + c.Completed + c.Failed + c.Cancelled }
+
 // Leases is the number of leases held.
 func (c Counts) Leases() int { return c.Dispatched + c.Running }

@@ -60,6 +60,10 @@ func (m *mirror) Last(ctx context.Context) (uint64, error) {
 	return bounds.Last, err
 }
 
+func (m *mirror) Size(ctx context.Context) (keys, last uint64, err error) {
+	return m.stream.Size(ctx)
+}
+
 func (m *mirror) Flush(ctx context.Context, expectLast uint64, entries []Entry) (last uint64, err error) {
 	if len(entries) == 0 || len(entries) > BatchMax {
 		return 0, fmt.Errorf("flush %d entries: a batch holds 1 to %d: %w", len(entries), BatchMax, bus.ErrRefused)

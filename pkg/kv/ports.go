@@ -35,6 +35,8 @@ type Mirror interface {
 	Load(ctx context.Context, fn func(key string, value []byte) error) (last uint64, err error)
 	// Last returns the bucket's last sequence: what to expect after an ambiguous Flush.
 	Last(ctx context.Context) (uint64, error)
+	// Size returns how many keys the bucket holds, and its last sequence.
+	Size(ctx context.Context) (keys, last uint64, err error)
 	// Get returns one key's newest value; bus.ErrMissing when there is none.
 	Get(ctx context.Context, key string) ([]byte, error)
 }

@@ -17,7 +17,7 @@ for name in "$@"; do
 	if ! (cd "$copy/tree" && go vet ./pkg/coordinator) >"$copy/log" 2>&1; then
 		echo "BROKEN  $name: $(head -3 "$copy/log" | tr '\n' ' ')" && missed=1 && continue
 	fi
-	if (cd "$copy/tree" && go test ./pkg/coordinator -count 1 -run 'TestSim$' -sim.histories="${HISTORIES:-1500}") >"$copy/log" 2>&1; then
+	if (cd "$copy/tree" && go test ./pkg/coordinator -count 1 -run 'TestSim$' -sim.histories="${HISTORIES:-3000}") >"$copy/log" 2>&1; then
 		echo "MISSED  $name" && missed=1
 	else
 		echo "caught  $name: $(grep -m 1 -o 'seed [0-9]*: .*' "$copy/log" | cut -c 1-160)"

@@ -122,12 +122,17 @@ func wantHeld(t *testing.T, m kv.Mirror, held []kv.Entry, last uint64) {
 	if seq, err := m.Last(deadline(t)); err != nil || seq != last {
 		t.Fatalf("Last is %d, error %v, want %d", seq, err, last)
 	}
+	if keys, seq, err := m.Size(deadline(t)); err != nil || keys != uint64(len(held)) || seq != last {
+		t.Fatalf("Size is %d up to %d, error %v, want %d up to %d", keys, seq, err, len(held), last)
+	}
 }
 
 func mirrorMissing(t *testing.T, w World) {
 	newMirror(t, w)
 	m := w.Mirror("another")
 	_, err := m.Last(deadline(t))
+	wantError(t, err, bus.ErrMissing)
+	_, _, err = m.Size(deadline(t))
 	wantError(t, err, bus.ErrMissing)
 	_, err = m.Load(deadline(t), nil)
 	wantError(t, err, bus.ErrMissing)
