@@ -47,6 +47,9 @@ func (w *world) Journal(run spec.RunName, o bus.StreamOptions) bus.Journal {
 func (w *world) Results(run spec.RunName, o bus.StreamOptions) bus.Results {
 	return w.client.Results(run, o)
 }
+func (w *world) Objects(run spec.RunName, o bus.StreamOptions) bus.Objects {
+	return w.client.Objects(run, o)
+}
 func (w *world) Mirror(run spec.RunName) kv.Mirror { return w.client.Mirror(run) }
 func (w *world) Lease(o kv.LeaseOptions) kv.Lease  { return w.client.Lease(o) }
 func (w *world) Down()                             { w.server.Down() }
@@ -98,6 +101,11 @@ func TestResults(t *testing.T) {
 func TestDoorbell(t *testing.T) {
 	t.Parallel()
 	bustest.TestDoorbell(t, func(t *testing.T) bustest.World { return newWorld(t) })
+}
+
+func TestObjects(t *testing.T) {
+	t.Parallel()
+	bustest.TestObjects(t, func(t *testing.T) bustest.World { return newWorld(t) })
 }
 
 func TestMirror(t *testing.T) {

@@ -12,8 +12,8 @@
 // # Where to look
 //
 // ports.go holds the interfaces that the coordinator is built on and bustest their contract as tests, for any
-// implementation. journal.go, results.go, doorbell.go, uplink.go and pull.go implement them, on a Stream (stream.go,
-// batch.go), which reads through a reader (reader.go). provision.go owns every stream's and consumer's configuration.
+// implementation. journal.go, results.go, doorbell.go, objects.go, uplink.go and pull.go implement them, on a Stream
+// (stream.go, batch.go), which reads through a reader (reader.go). provision.go owns every stream's and consumer's configuration.
 // connect.go, link.go and embedded.go are about the connection and the server.
 //
 // # Wire form

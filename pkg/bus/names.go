@@ -17,6 +17,8 @@ const (
 	StreamResultsPrefix = "AR_RESULTS_"
 	// BucketStatePrefix + run is the key-value mirror.
 	BucketStatePrefix = "AR_STATE_"
+	// BucketArtifacts is the object store of payloads and results that are too large for a message, of all runs.
+	BucketArtifacts = "AR_ARTIFACTS"
 	// BucketLease holds who leads each run.
 	BucketLease = "AR_LEASE"
 
@@ -80,6 +82,9 @@ func JournalStream(run spec.RunName) string {
 func ResultsStream(run spec.RunName) string {
 	return StreamResultsPrefix + spec.EncodeName(string(run))
 }
+
+// ObjectStream names the stream of an object store.
+func ObjectStream(bucket string) string { return "OBJ_" + bucket }
 
 // StateBucket names the bucket of a run's mirror.
 func StateBucket(run spec.RunName) string { return BucketStatePrefix + spec.EncodeName(string(run)) }

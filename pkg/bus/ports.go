@@ -89,5 +89,34 @@ type Uplinks interface {
 	RTT(ctx context.Context) (time.Duration, error)
 }
 
+// Objects is a run's part of the object store: blobs named by their content. Everything in it was put whole: a blob is
+// there once Put has returned, and what Get returns are the bytes that were put. It is safe for concurrent use.
+type Objects interface {
+	// Ensure creates the bucket, which all runs share, unless it exists.
+	Ensure(ctx context.Context) error
+	// Put stores data and returns its name once it is durable. What is there already is not stored again, unless that was
+	// longer ago than StreamOptions.BlobRenewAfter: then its age begins anew. It returns ErrMissing without a bucket,
+	// ErrRefused when the bucket is full; on any error but ErrRefused it may be tried again.
+	Put(ctx context.Context, data []byte) (spec.Blob, error)
+	// Get returns the bytes that blob names: ErrTooLarge, before anything is read, when they are more than max;
+	// ErrMissing when they are not there; a *DamageError when they are others.
+	Get(ctx context.Context, blob spec.Blob, max int64) ([]byte, error)
+	// List calls fn for every blob of the run that is there when List is called, and for what uploads left unfinished.
+	List(ctx context.Context, fn func(StoredBlob) error) error
+	// Delete removes what List named, unless it was stored again since. It is no error when it is not there any more.
+	Delete(ctx context.Context, b StoredBlob) error
+}
+
+// StoredBlob is one blob as it lies in the object store.
+type StoredBlob struct {
+	Blob   spec.Blob // Size is 0 for an unfinished upload
+	Stored time.Time // by the server's clock
+	// Unfinished says that an upload is under way, or was never finished.
+	Unfinished bool
+	// Upload and Revision are the store's own: they tell this upload from others of the same bytes.
+	Upload   string
+	Revision uint64
+}
+
 // ErrNoLeader: a ping met no responder.
 var ErrNoLeader = errors.New("nobody leads the run")

@@ -28,6 +28,13 @@ type StreamOptions struct {
 	ResultsMaxBytes int64
 	// TasksMaxBytes bounds the doorbell, TasksMaxBytesDefault by default. It lies in the server's memory.
 	TasksMaxBytes int64
+	// ArtifactsMaxBytes bounds the object store of all runs' large payloads and results, ArtifactsMaxBytesDefault by
+	// default: when it is full, tasks that would need it are refused. Journals name what lies there, so it has no bound of
+	// age: leaders remove what no task names.
+	ArtifactsMaxBytes int64
+	// BlobRenewAfter is how old a blob in the object store may be before a Put of the same bytes makes it new,
+	// BlobRenewAfterDefault by default. Whoever removes blobs that nobody names must leave younger ones alone.
+	BlobRenewAfter time.Duration
 }
 
 // Defaults of StreamOptions.
@@ -35,7 +42,17 @@ const (
 	AppendTimeoutDefault   = 2 * time.Second
 	ResultsMaxBytesDefault = 256 << 20
 	TasksMaxBytesDefault   = 256 << 20
+
+	ArtifactsMaxBytesDefault = 1 << 30
+	BlobRenewAfterDefault    = time.Hour
 )
+
+func (o StreamOptions) blobRenewAfter() time.Duration {
+	if o.BlobRenewAfter > 0 {
+		return o.BlobRenewAfter
+	}
+	return BlobRenewAfterDefault
+}
 
 func (o StreamOptions) appendTimeout() time.Duration {
 	if o.AppendTimeout > 0 {
@@ -86,6 +103,22 @@ func tasksConfig(o StreamOptions) jetstream.StreamConfig {
 		MaxMsgsPerSubject:    1,
 		MaxBytes:             o.TasksMaxBytes,
 		Replicas:             o.Replicas,
+	}
+}
+
+// artifactsConfig: an object store as NATS lays it out, so that its own tools read it. A full one refuses.
+func artifactsConfig(o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        ObjectStream(BucketArtifacts),
+		Description: "autoresearch: payloads and results too large for a message, by their SHA-256",
+		Subjects:    []string{chunkAllSubject(BucketArtifacts), objectAllSubject(BucketArtifacts)},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		AllowRollup: true,
+		AllowDirect: true,
+		MaxBytes:    o.ArtifactsMaxBytes,
+		Replicas:    o.Replicas,
 	}
 }
 
@@ -194,6 +227,8 @@ func maxBytesDefault(name string) int64 {
 	switch {
 	case name == StreamTasks:
 		return TasksMaxBytesDefault
+	case name == ObjectStream(BucketArtifacts):
+		return ArtifactsMaxBytesDefault
 	case len(name) > len(StreamResultsPrefix) && name[:len(StreamResultsPrefix)] == StreamResultsPrefix:
 		return ResultsMaxBytesDefault
 	}

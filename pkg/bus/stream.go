@@ -20,6 +20,7 @@ const (
 	headerBatchID           = "Nats-Batch-Id"
 	headerBatchSequence     = "Nats-Batch-Sequence"
 	headerBatchCommit       = "Nats-Batch-Commit"
+	headerRollup            = "Nats-Rollup"
 )
 
 // Error codes of JetStream that mean something to this project.
@@ -196,6 +197,37 @@ func (s *Stream) Get(ctx context.Context, seq uint64) (*Message, error) {
 // GetLast returns the newest message of a subject, read from the stream's leader; ErrNoMessage when there is none.
 func (s *Stream) GetLast(ctx context.Context, subject string) (*Message, error) {
 	return s.get(ctx, map[string]any{"last_by_subj": subject})
+}
+
+// GetNext returns the first message of a subject from seq on, read from the stream's leader; ErrNoMessage when there is
+// none.
+func (s *Stream) GetNext(ctx context.Context, subject string, seq uint64) (*Message, error) {
+	return s.get(ctx, map[string]any{"seq": seq, "next_by_subj": subject})
+}
+
+// Subjects calls fn for every subject that matches filter and has a message.
+func (s *Stream) Subjects(ctx context.Context, filter string, fn func(subject string) error) error {
+	for offset := 0; ; {
+		var page struct {
+			Total int `json:"total"`
+			State struct {
+				Subjects map[string]uint64 `json:"subjects"`
+			} `json:"state"`
+		}
+		body := map[string]any{"subjects_filter": filter, "offset": offset}
+		if err := s.conn.request(ctx, "$JS.API.STREAM.INFO."+s.config.Name, body, &page); err != nil {
+			return s.fail("list the subjects of", err)
+		}
+		for subject := range page.State.Subjects {
+			if err := fn(subject); err != nil {
+				return err
+			}
+		}
+		offset += len(page.State.Subjects)
+		if offset >= page.Total || len(page.State.Subjects) == 0 {
+			return nil
+		}
+	}
 }
 
 func (s *Stream) get(ctx context.Context, which map[string]any) (*Message, error) {

@@ -126,6 +126,12 @@ func (w *world) Results(run spec.RunName, o bus.StreamOptions) bus.Results {
 	return bus.NewResults(w.leader, run, o)
 }
 
+func (w *world) Objects(run spec.RunName, o bus.StreamOptions) bus.Objects {
+	return bus.NewObjects(w.leader, run, o)
+}
+
+func (w *world) Elapse(time.Duration) {} // a renewal after a nanosecond needs no more
+
 func (w *world) Doorbell(o bus.StreamOptions, failed func(string, error)) bus.Doorbell {
 	return bus.NewDoorbell(w.leader, o, failed)
 }
@@ -183,4 +189,5 @@ func (w *world) Delete(stream string) {
 
 func TestJournal(t *testing.T)  { bustest.TestJournal(t, newWorld) }
 func TestResults(t *testing.T)  { bustest.TestResults(t, newWorld) }
+func TestObjects(t *testing.T)  { bustest.TestObjects(t, newWorld) }
 func TestDoorbell(t *testing.T) { bustest.TestDoorbell(t, newWorld) }

@@ -17,6 +17,7 @@ type World interface {
 	// Journal and Results return a handle; handles of the same run share one stream.
 	Journal(run spec.RunName, o bus.StreamOptions) bus.Journal
 	Results(run spec.RunName, o bus.StreamOptions) bus.Results
+	Objects(run spec.RunName, o bus.StreamOptions) bus.Objects
 	// Doorbell returns a handle on the one doorbell. failed hears of publishes that failed later.
 	Doorbell(o bus.StreamOptions, failed func(subject string, err error)) bus.Doorbell
 	// PublishResult and Pull are a worker's: bus.Conn.PublishResult, and one Pull of at most n that waits for at most
@@ -29,6 +30,8 @@ type World interface {
 	Up()
 	// Await returns once a stream holds so many messages.
 	Await(stream string, messages uint64)
+	// Elapse lets time pass, on a modelled clock at once; on a real one it has passed before anybody looks.
+	Elapse(d time.Duration)
 	// Delete removes a stream, as an operator does.
 	Delete(stream string)
 }
