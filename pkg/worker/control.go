@@ -64,6 +64,9 @@ func (w *worker) obeyReceipts(refs []bus.AttemptRef) {
 	if len(refs) == 0 {
 		return
 	}
+	for _, r := range w.ledger.wanted(refs) {
+		w.notes.note(spec.NoteReceipted, r.ref, "")
+	}
 	seqs, more := w.ledger.receipted(refs)
 	if len(seqs) > 0 {
 		w.commits.drop(seqs)

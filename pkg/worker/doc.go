@@ -9,6 +9,7 @@
 //	command.go   ... which contract.go and checkpoint.go prepare, exec.go supervises, output.go reads, failure.go judges
 //	commit.go    the outcome goes to the spool (spool.go), in groups, one sync for all that wait
 //	publish.go   and from there to the run's results stream, until control.go hears the leader's receipt
+//	attemptlog.go notes each start, end and receipt for autoresearch verify
 //	heartbeat.go tells the leaders what ledger.go holds
 //
 // What a worker holds is listed in every full heartbeat from the moment it is claimed to its receipt: first as running,
@@ -25,5 +26,5 @@
 // # Locks
 //
 // The ledger's lock comes before the locks of attempts and their news; nothing blocks under it. The locks of commits,
-// outboxes and spool are taken alone; only the spool's is held across disk I/O.
+// outboxes, spool and attempt log are taken alone; only the last two are held across disk I/O.
 package worker

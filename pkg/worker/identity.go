@@ -20,6 +20,7 @@ const (
 	identityFileName = "worker.json"
 	lockFileName     = "worker.lock"
 	spoolFileName    = "spool.log"
+	attemptLogName   = "attempts.log"
 	attemptsDirName  = "attempts"
 )
 

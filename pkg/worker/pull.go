@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
 )
 
 const (
@@ -93,6 +94,7 @@ func (w *worker) start(p *pool, d *bus.Dispatch) {
 		w.metrics.duplicates.Inc()
 		return
 	}
+	w.notes.note(spec.NoteStarted, a.ref, "")
 	notify(w.notice)
 	w.attempts.Go(func() { w.execute(a) })
 	if w.leaving.Load() {

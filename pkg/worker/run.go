@@ -126,6 +126,7 @@ type worker struct {
 	who     identity
 	link    link
 	spool   *spool
+	notes   *attemptLog
 	oom     oomCounter
 	metrics *metrics
 	health  *health
@@ -205,8 +206,13 @@ func open(o Options) (w *worker, closeFiles func() error, err error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, unlockDir(lock))
 	}
+	notes, err := openAttemptLog(o.Dir, who, o.Logger)
+	if err != nil {
+		return nil, nil, errors.Join(err, spool.close(), unlockDir(lock))
+	}
 	w = newWorker(o, who, host, spool)
-	return w, func() error { return errors.Join(w.spool.close(), unlockDir(lock)) }, nil
+	w.notes = notes
+	return w, func() error { return errors.Join(w.notes.close(), w.spool.close(), unlockDir(lock)) }, nil
 }
 
 // openSpoolOf opens the spool and says what was wrong with it.

@@ -118,6 +118,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 		return
 	}
 	defer w.ledger.ended()
+	w.notes.note(spec.NoteEnded, a.ref, o.ending())
 	now := time.Now()
 	w.metrics.ended(a.pool.class, o, now.Sub(a.started))
 	if o.discarded {
