@@ -3,6 +3,7 @@ package bus
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"time"
 
@@ -183,7 +184,7 @@ func drawMeta(t *rapid.T) Meta {
 	m := Meta{
 		Status: spec.Status(drawText(t, "status")), StopReason: drawText(t, "reason"),
 		Paused: drawBool(t, "paused"), PausedClasses: drawList(t, "paused classes", func(t *rapid.T) string { return drawText(t, "class") }),
-		Budget: int(drawInt64(t, "budget")), Loaded: drawBool(t, "loaded"), ImportHash: drawText(t, "hash"),
+		Drained: drawBool(t, "drained"), Budget: int(drawInt64(t, "budget")), Loaded: drawBool(t, "loaded"), ImportHash: drawText(t, "hash"),
 		NextSeq: drawUint64(t, "seq"), NextOrder: drawUint64(t, "order"), ResultsID: drawUint64(t, "results"),
 		Unknown: drawUnknown(t),
 	}
@@ -198,6 +199,7 @@ func drawRecord(t *rapid.T) *Record {
 		Version: RecordVersion, Kind: RecordKind(rapid.IntRange(1, 2).Draw(t, "kind")), RunID: drawText(t, "run"),
 		Epoch: drawUint64(t, "epoch"), Commit: drawUint64(t, "commit"), Writer: drawUint64(t, "writer"),
 		Part: 1, Parts: 1, Time: spec.EngineTime(drawInt64(t, "time")), Watermark: drawUint64(t, "watermark"),
+		Wall: spec.WallTime(drawInt64(t, "wall")), Acts: drawList(t, "acts", drawAct),
 		Changes: drawList(t, "changes", drawChange), Unknown: drawUnknown(t),
 	}
 	if drawBool(t, "meta") {
@@ -205,6 +207,15 @@ func drawRecord(t *rapid.T) *Record {
 		r.Meta = &meta
 	}
 	return r
+}
+
+func drawAct(t *rapid.T) Act {
+	return Act{
+		Kind: spec.ActKind(drawText(t, "kind")), Task: spec.TaskID(drawText(t, "task")), Origin: spec.TaskID(drawText(t, "origin")),
+		Class: drawText(t, "class"), Subtree: drawBool(t, "subtree"), Value: float64(drawInt64(t, "value")),
+		Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "count"), By: drawText(t, "by"), Reason: drawText(t, "reason"),
+		At: spec.WallTime(drawInt64(t, "at")), Unknown: drawUnknown(t),
+	}
 }
 
 func drawRef(t *rapid.T) AttemptRef {

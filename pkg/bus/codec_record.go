@@ -84,7 +84,7 @@ func openSeal(name string, form byte, data []byte) (body []byte, version int, er
 }
 
 // AppendRecord appends one record, sealed: k kind, u run UUID, e epoch, c commit, w writer, i part, n parts, t time,
-// r watermark, m meta, what a newer version wrote, x changes. The version written is always RecordVersion; Part and
+// r watermark, W wall clock, m meta, what a newer version wrote, a acts, x changes. The version written is always RecordVersion; Part and
 // Parts of 0 are written as 1. It fails only on a record without a kind or a change without a task id.
 func AppendRecord(dst []byte, r *Record) ([]byte, error) {
 	if err := checkRecord(r); err != nil {
@@ -93,6 +93,13 @@ func AppendRecord(dst []byte, r *Record) ([]byte, error) {
 	start := len(dst)
 	w := wire{out: appendSeal(dst, formRecord)}
 	mark := w.recordHead(r, max(r.Part, 1), max(r.Parts, 1), true)
+	if len(r.Acts) > 0 {
+		w.key("a")
+		w.code32(msgpcode.Array32, uint32(len(r.Acts)))
+		for i := range r.Acts {
+			w.act(&r.Acts[i])
+		}
+	}
 	w.key("x")
 	w.code32(msgpcode.Array32, uint32(len(r.Changes)))
 	for _, change := range r.Changes {
@@ -130,6 +137,7 @@ func (w *wire) recordHead(r *Record, part, parts int, first bool) mapMark {
 	w.code32(msgpcode.Uint32, uint32(parts))
 	fieldInt(w, "t", r.Time)
 	fieldUint(w, "r", r.Watermark)
+	fieldInt(w, "W", r.Wall)
 	if first {
 		w.fieldMeta("m", r.Meta)
 		w.unknown(r.Unknown)
@@ -148,17 +156,21 @@ func AppendChange(dst []byte, c Change) ([]byte, error) {
 	return w.out, nil
 }
 
-// changesPool holds the buffers in which EncodeRecords gathers changes before it knows where to cut.
+// changesPool holds the buffers in which EncodeRecords gathers acts and changes before it knows where to cut.
 var changesPool = sync.Pool{New: func() any { return new(changeBuffer) }}
 
 type changeBuffer struct {
 	wire wire
-	ends []int // where each change ends
+	ends []int // where each item ends: the acts, then the changes
 }
 
-func (b *changeBuffer) fill(changes []Change) {
+func (b *changeBuffer) fill(r *Record) {
 	b.wire.out, b.ends = b.wire.out[:0], b.ends[:0]
-	for _, change := range changes {
+	for i := range r.Acts {
+		b.wire.act(&r.Acts[i])
+		b.ends = append(b.ends, len(b.wire.out))
+	}
+	for _, change := range r.Changes {
 		b.wire.change(change)
 		b.ends = append(b.ends, len(b.wire.out))
 	}
@@ -169,7 +181,7 @@ const changesKeptMax = 16 << 20
 
 // EncodeRecords returns r as one record, or as a series of consecutive parts (same Commit, Part i of n) that are at most
 // limit bytes each; limit 0 means no limit. r.Part and r.Parts are ignored. Meta and Unknown travel in the first part,
-// each change in exactly one. A change that does not fit a part of its own gives a *TooLargeError that names its task.
+// each act and each change in exactly one. A change that does not fit a part of its own gives a *TooLargeError that names its task.
 // It is safe for concurrent use; the result does not refer to r.
 func EncodeRecords(r *Record, limit int) ([][]byte, error) {
 	if err := checkRecord(r); err != nil {
@@ -181,7 +193,7 @@ func EncodeRecords(r *Record, limit int) ([][]byte, error) {
 			changesPool.Put(buffer)
 		}
 	}()
-	buffer.fill(r.Changes)
+	buffer.fill(r)
 	cuts, err := cutParts(r, buffer.ends, limit)
 	if err != nil {
 		return nil, err
@@ -213,7 +225,7 @@ func (e *TooLargeError) Error() string {
 // Unwrap returns ErrTooLarge.
 func (e *TooLargeError) Unwrap() error { return ErrTooLarge }
 
-// cutParts returns, for each part, the index after its last change. ends says where each change ends in the buffer.
+// cutParts returns, for each part, the index after its last item. ends says where each item ends in the buffer.
 func cutParts(r *Record, ends []int, limit int) ([]int, error) {
 	if limit <= 0 {
 		return []int{len(ends)}, nil
@@ -231,40 +243,60 @@ func cutParts(r *Record, ends []int, limit int) ([]int, error) {
 			cuts, used = append(cuts, i), rest
 		}
 		if used+size > limit {
-			return nil, &TooLargeError{Task: r.Changes[i].Task.Spec.ID, Size: used + size, Limit: limit}
+			return nil, &TooLargeError{Task: itemTask(r, i), Size: used + size, Limit: limit}
 		}
 		used += size
 	}
 	return append(cuts, len(ends)), nil
 }
 
-// headSize is the size of a part without its changes.
+// itemTask names the task that an item is about.
+func itemTask(r *Record, i int) spec.TaskID {
+	if i < len(r.Acts) {
+		return r.Acts[i].Task
+	}
+	return r.Changes[i-len(r.Acts)].Task.Spec.ID
+}
+
+// headSize is the size of a part without its items.
 func headSize(r *Record, first bool) int {
 	w := wire{out: make([]byte, 0, 128)}
 	w.recordHead(r, 1, 1, first)
-	return sealSize + len(w.out) + changesHeadSize
+	size := sealSize + len(w.out) + listHeadSize
+	if len(r.Acts) > 0 {
+		size += listHeadSize
+	}
+	return size
 }
 
-// changesHeadSize is the size of the key "x" and the array's head.
-const changesHeadSize = 2 + 5
+// listHeadSize is the size of a key of one letter and an array's head.
+const listHeadSize = 2 + 5
 
 func (b *changeBuffer) part(r *Record, index, parts, from, to int) []byte {
-	begin, end := 0, 0
-	if from > 0 {
-		begin = b.ends[from-1]
-	}
-	if to > 0 {
-		end = b.ends[to-1]
-	}
+	acts := min(max(from, len(r.Acts)), to) // the end of the part's acts
+	begin, middle, end := b.start(from), b.start(acts), b.start(to)
 	w := wire{out: make([]byte, 0, headSizeGuess+end-begin)}
 	w.out = appendSeal(w.out, formRecord)
 	mark := w.recordHead(r, index+1, parts, index == 0)
+	if acts > from {
+		w.key("a")
+		w.code32(msgpcode.Array32, uint32(acts-from))
+		w.out = append(w.out, b.wire.out[begin:middle]...)
+	}
 	w.key("x")
-	w.code32(msgpcode.Array32, uint32(to-from))
+	w.code32(msgpcode.Array32, uint32(to-acts))
 	w.closeMap(mark)
-	w.out = append(w.out, b.wire.out[begin:end]...)
+	w.out = append(w.out, b.wire.out[middle:end]...)
 	closeSeal(w.out)
 	return w.out
+}
+
+// start is where an item begins in the buffer.
+func (b *changeBuffer) start(item int) int {
+	if item == 0 {
+		return 0
+	}
+	return b.ends[item-1]
 }
 
 // headSizeGuess is room for a head without a Meta.
@@ -308,6 +340,10 @@ func (c *cursor) recordField(r *Record, key []byte) bool {
 		r.Time = spec.EngineTime(c.int())
 	case "r":
 		r.Watermark = c.uint64()
+	case "W":
+		r.Wall = spec.WallTime(c.int())
+	case "a":
+		r.Acts = list(c, c.act)
 	case "m":
 		r.Meta = &Meta{}
 		c.meta(r.Meta)
@@ -320,7 +356,7 @@ func (c *cursor) recordField(r *Record, key []byte) bool {
 }
 
 // fieldMeta writes a Meta: s status, y stop reason, p paused, pk paused classes, b budget, bk budgets of classes,
-// l loaded, h import hash, q next arrival number, o next outcome number, i results stream.
+// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream.
 func (w *wire) fieldMeta(key string, m *Meta) {
 	if m == nil {
 		return
@@ -333,6 +369,7 @@ func (w *wire) fieldMeta(key string, m *Meta) {
 	fieldTexts(w, "pk", m.PausedClasses)
 	fieldInt(w, "b", m.Budget)
 	w.fieldBudgets("bk", m.ClassBudgets)
+	w.fieldBool("d", m.Drained)
 	w.fieldBool("l", m.Loaded)
 	fieldText(w, "h", m.ImportHash)
 	fieldUint(w, "q", m.NextSeq)
@@ -369,6 +406,8 @@ func (c *cursor) meta(m *Meta) {
 			m.Budget = int(c.int())
 		case "bk":
 			m.ClassBudgets = c.budgets()
+		case "d":
+			m.Drained = c.bool()
 		case "l":
 			m.Loaded = c.bool()
 		case "h":

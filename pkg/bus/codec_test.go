@@ -562,7 +562,7 @@ func TestEncodeRecordsSplits(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole := *r
-		whole.Changes, whole.Meta, whole.Unknown = nil, nil, nil
+		whole.Acts, whole.Changes, whole.Meta, whole.Unknown = nil, nil, nil, nil
 		for i, data := range parts {
 			if len(data) > limit {
 				t.Fatalf("part %d has %d bytes, more than %d", i+1, len(data), limit)
@@ -574,6 +574,7 @@ func TestEncodeRecordsSplits(t *testing.T) {
 			if part.Part != i+1 || part.Parts != len(parts) || part.Commit != r.Commit || (part.Meta != nil) != (i == 0 && r.Meta != nil) {
 				t.Fatalf("part %d of %d: %+v", i+1, len(parts), part)
 			}
+			whole.Acts = append(whole.Acts, part.Acts...)
 			whole.Changes = append(whole.Changes, part.Changes...)
 			if i == 0 {
 				whole.Meta, whole.Unknown = part.Meta, part.Unknown
@@ -668,6 +669,17 @@ func golden() map[string]any {
 		},
 		"record_epoch": &Record{
 			Version: 1, Kind: RecordEpoch, RunID: runID, Epoch: 1, Commit: 1, Writer: 1, Part: 1, Parts: 1, Meta: &Meta{NextSeq: 1, NextOrder: 1},
+		},
+		"record_acts": &Record{
+			Version: 1, Kind: RecordCommit, RunID: runID, Epoch: 1, Commit: 3, Writer: 1, Part: 1, Parts: 1, Wall: 1767323045000000004,
+			Meta: &Meta{Drained: true, NextSeq: 2, NextOrder: 1},
+			Acts: []Act{
+				{
+					Kind: spec.ActReprioritise, Task: "001", Subtree: true, Value: math.Inf(-1), Count: 3, By: "anna", Reason: "wärum",
+					At: 1767323045000000005, Unknown: map[string][]byte{"future": {0xc3}},
+				},
+				{Kind: spec.ActRetry, Task: "001~r1", Origin: "001", Class: "h100x8", Count: 1, By: "ben"},
+			},
 		},
 		"record_part": &Record{Version: 1, Kind: RecordCommit, RunID: runID, Epoch: 1, Commit: 2, Writer: 1, Part: 2, Parts: 3,
 			Changes: []Change{{Task: &spec.Task{Spec: spec.TaskSpec{ID: "t"}, State: spec.StateRunning, Attempt: 1}}}},

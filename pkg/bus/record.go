@@ -36,6 +36,10 @@ type Record struct {
 	// Meta is the run-level state, present when it changed and always in an epoch record.
 	Meta    *Meta
 	Changes []Change
+	// Acts are the changes among these that somebody asked for. They decide nothing.
+	Acts []Act
+	// Wall is the wall-clock time of the commit on the leader's machine, for people; 0 when unknown.
+	Wall spec.WallTime
 	// Unknown holds fields written by a newer version, kept on a rewrite.
 	Unknown map[string][]byte
 }
@@ -48,6 +52,8 @@ type (
 	ChangeParts = spec.ChangeParts
 	// Meta is the run-level state that the journal keeps.
 	Meta = spec.Meta
+	// Act is a change that somebody asked for.
+	Act = spec.Act
 	// FoldError says why a journal cannot be folded.
 	FoldError = spec.FoldError
 )

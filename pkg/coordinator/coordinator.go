@@ -301,7 +301,7 @@ func (c *Coordinator) Submit(ctx context.Context, specs []spec.TaskSpec) (errs [
 
 // Cancel ends a task, and with subtree its descendants; it returns how many it reached once that is journaled.
 func (c *Coordinator) Cancel(ctx context.Context, id spec.TaskID, subtree bool, reason string) (int, error) {
-	r, err := c.ask(ctx, engine.Cancel{Task: id, Subtree: subtree, Reason: reason})
+	r, err := c.ask(ctx, engine.Cancel{Task: id, Subtree: subtree, Asked: engine.Asked{Reason: reason}})
 	return r.Count, err
 }
 

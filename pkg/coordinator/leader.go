@@ -163,6 +163,9 @@ func withRef(ev engine.Event, ref uint64) engine.Event {
 	case engine.SetBudget:
 		ev.Ref = ref
 		return ev
+	case engine.Drain:
+		ev.Ref = ref
+		return ev
 	case engine.Interrupt:
 		ev.Ref = ref
 		return ev
@@ -180,7 +183,7 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 	record := bus.Record{
 		Version: bus.RecordVersion, Kind: bus.RecordCommit, RunID: l.runID, Epoch: l.epoch, Commit: l.number + 1,
 		Writer: l.writer, Part: 1, Parts: 1, Time: now.Engine, Watermark: l.watermark, Meta: out.Meta,
-		Changes: out.Changes,
+		Changes: out.Changes, Acts: out.Acts, Wall: spec.WallTimeOf(l.host.Now()),
 	}
 	if l.metaDue && record.Meta == nil {
 		meta := l.engine.Meta()

@@ -42,7 +42,7 @@ func (t *term) prepare(ctx context.Context) error {
 
 // begin starts or resumes the run, unless a stop rule of the workflow still holds.
 func (t *term) begin() {
-	t.inbox.force(arrival{event: engine.Begin{}, call: func(*leader) { t.begun = true }})
+	t.inbox.force(arrival{event: engine.Begin{Resume: t.c.o.ExitWhenStopped}, call: func(*leader) { t.begun = true }})
 	if s, ok := t.c.o.Workflow.(spec.Stopper); ok {
 		if reason := s.StopReason(); reason != "" {
 			t.inbox.force(arrival{event: engine.Stop{Reason: reason}})
@@ -120,7 +120,7 @@ func (t *term) adopt(edited spec.EngineState) error {
 	}
 	for _, task := range t.ledger.sorted() {
 		if !listed[task.Spec.ID] && task.Seq < newer && !task.State.Terminal() && task.State != spec.StateReported {
-			t.edit(engine.Cancel{Task: task.Spec.ID, Reason: "removed from engine_state.json"})
+			t.edit(engine.Cancel{Task: task.Spec.ID, Asked: byEdit("removed from engine_state.json")})
 		}
 	}
 	return nil
@@ -130,15 +130,18 @@ func (t *term) adoptOne(ts spec.TaskSpec) {
 	task, known := t.ledger.tasks[ts.ID]
 	switch {
 	case !known:
-		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile})
+		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile, Asked: byEdit("added to engine_state.json")})
 	case task.State.Terminal():
 	case !task.Spec.SameContent(ts):
-		t.edit(engine.Cancel{Task: ts.ID, Reason: "replaced in engine_state.json"})
-		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile})
+		t.edit(engine.Cancel{Task: ts.ID, Asked: byEdit("replaced in engine_state.json")})
+		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile, Asked: byEdit("replaced in engine_state.json")})
 	case task.Priority != ts.Priority:
-		t.edit(engine.Reprioritise{Task: ts.ID, Priority: ts.Priority})
+		t.edit(engine.Reprioritise{Task: ts.ID, Priority: ts.Priority, Asked: byEdit("its priority was changed in engine_state.json")})
 	}
 }
+
+// byEdit says that whoever edited the snapshot asked for a change.
+func byEdit(what string) engine.Asked { return engine.Asked{By: "edit", Reason: what} }
 
 func (t *term) edit(ev engine.Event) {
 	t.leader.log.Info("taking an edit of engine_state.json", "edit", fmt.Sprintf("%T", ev))

@@ -84,7 +84,7 @@ func (e *Engine) fill(now Now) {
 }
 
 func (e *Engine) mayDispatch() bool {
-	return e.halted == "" && !e.meta.Paused && e.meta.Status == spec.StatusRunning && e.meta.Loaded &&
+	return e.halting() == "" && !e.meta.Paused && e.meta.Status == spec.StatusRunning && e.meta.Loaded &&
 		e.counts.Reported < e.cfg.MaxReported
 }
 

@@ -12,33 +12,49 @@ import (
 
 // cancel ends a task, and its descendants if asked.
 func (e *Engine) cancel(now Now, ev Cancel) {
-	if err := e.reach(ev.Task, ev.Subtree); err != nil {
+	if err := e.reach(ev.Task, ev.Subtree, ev.Match); err != nil {
 		e.replyErr(ev.Ref, err)
 		return
 	}
-	count := 0
+	count, barren := 0, 0
 	e.walk(ev.Task, ev.Subtree, func(t *task) {
 		switch {
 		case t.Cancelled:
+		case t.State == spec.StateReported && ev.Subtree:
+			e.barren(t)
+			barren++
 		case t.State == spec.StateReported:
-			e.barren(t, ev.Subtree)
 		default:
 			e.cancelOne(now, t, ev.Reason)
 			count++
 		}
 	})
+	e.acted(now, ev.Asked, count+barren, spec.Act{Kind: spec.ActCancel, Task: ev.Task, Subtree: ev.Subtree})
 	e.reply(Reply{Ref: ev.Ref, Count: count})
 }
 
-// reach reports why nothing can be done to a task, or to its subtree.
-func (e *Engine) reach(id spec.TaskID, subtree bool) error {
-	if !e.Known(id) {
+// reach reports why nothing can be done to a task, or to its subtree. What is kept of a finished task does not tell its
+// version: a match asked of it is one that was seen before it finished.
+func (e *Engine) reach(id spec.TaskID, subtree bool, match uint64) error {
+	t, live := e.tasks[id]
+	switch {
+	case !e.Known(id):
 		return fmt.Errorf("task %q: %w", id, ErrUnknownTask)
-	}
-	if _, live := e.tasks[id]; !live && !subtree {
+	case !live && !subtree:
 		return fmt.Errorf("task %q: %w", id, ErrFinished)
+	case match != 0 && (!live || t.Version() != match):
+		return fmt.Errorf("task %q: %w", id, ErrChanged)
 	}
 	return nil
+}
+
+// acted notes what somebody asked for, if it changed something.
+func (e *Engine) acted(now Now, asked Asked, count int, act spec.Act) {
+	if asked.By == "" || count == 0 {
+		return
+	}
+	act.By, act.Reason, act.Count, act.At = asked.By, asked.Reason, count, now.Wall
+	e.out.Acts = append(e.out.Acts, act)
 }
 
 // walk calls f for a task and, with subtree, for its live descendants, in order of arrival.
@@ -72,18 +88,15 @@ func (e *Engine) cancelOne(now Now, t *task, reason string) {
 	e.conclude(now, t, verdict{failure: cancelledFailure(cmp.Or(reason, "cancelled"))})
 }
 
-// barren lets a task whose outcome waits for its hook keep that outcome, but with subtree not its children: they will be
-// born cancelled.
-func (e *Engine) barren(t *task, subtree bool) {
-	if subtree {
-		t.Cancelled = true
-		e.touch(t)
-	}
+// barren lets a task whose outcome waits for its hook keep that outcome, but not its children: they will be born cancelled.
+func (e *Engine) barren(t *task) {
+	t.Cancelled = true
+	e.touch(t)
 }
 
 // reprioritise moves tasks in the queue.
-func (e *Engine) reprioritise(ev Reprioritise) {
-	err := e.reach(ev.Task, ev.Subtree)
+func (e *Engine) reprioritise(now Now, ev Reprioritise) {
+	err := e.reach(ev.Task, ev.Subtree, ev.Match)
 	if math.IsNaN(ev.Priority) {
 		err = fmt.Errorf("task %q: %w: priority is NaN", ev.Task, ErrInvalidSpec)
 	}
@@ -105,20 +118,57 @@ func (e *Engine) reprioritise(ev Reprioritise) {
 		e.touch(t)
 		count++
 	})
+	e.acted(now, ev.Asked, count, spec.Act{
+		Kind: spec.ActReprioritise, Task: ev.Task, Subtree: ev.Subtree, Value: ev.Priority,
+	})
 	e.reply(Reply{Ref: ev.Ref, Count: count})
 }
 
 // pause stops or resumes dispatching.
-func (e *Engine) pause(ev Pause) {
-	if ev.Class == "" {
-		e.metaDirty = e.metaDirty || e.meta.Paused != ev.On
-		e.meta.Paused = ev.On
-	} else if c := e.class(ev.Class); c.paused != ev.On {
-		c.paused = ev.On
-		e.metaDirty = true
-		e.meta.PausedClasses = toggled(e.meta.PausedClasses, ev.Class, ev.On)
+func (e *Engine) pause(now Now, ev Pause) {
+	kind := spec.ActResume
+	if ev.On {
+		kind = spec.ActPause
 	}
-	e.reply(Reply{Ref: ev.Ref})
+	e.control(now, ev.Ref, ev.Asked, spec.Act{Kind: kind, Class: ev.Class}, func() {
+		switch {
+		case ev.Class != "":
+			e.class(ev.Class).paused = ev.On
+			e.meta.PausedClasses = toggled(e.meta.PausedClasses, ev.Class, ev.On)
+		case ev.On:
+			e.meta.Paused = true
+		default:
+			e.meta.Paused, e.meta.Drained = false, false
+			e.maybeGoOn()
+		}
+	})
+}
+
+// drain lets what is under way finish, and then ends the run.
+func (e *Engine) drain(now Now, ev Drain) {
+	e.control(now, ev.Ref, ev.Asked, spec.Act{Kind: spec.ActDrain}, func() { e.meta.Drained = true })
+}
+
+// control changes the run's settings, unless they are not as the asker saw them, and notes whether they are others now.
+func (e *Engine) control(now Now, ref uint64, asked Asked, act spec.Act, change func()) {
+	before := e.meta.SettingsVersion()
+	if asked.Match != 0 && asked.Match != before {
+		e.replyErr(ref, fmt.Errorf("the run's settings: %w", ErrChanged))
+		return
+	}
+	change()
+	if e.meta.SettingsVersion() != before {
+		e.metaDirty = true
+		e.acted(now, asked, 1, act)
+	}
+	e.reply(Reply{Ref: ref})
+}
+
+// maybeGoOn puts a run that a drain ended back to work if something is left of it.
+func (e *Engine) maybeGoOn() {
+	if e.counts.Live() > 0 {
+		e.maybeRun()
+	}
 }
 
 // toggled returns a sorted copy with or without a name: the old list may be in an Output that is still being written.
@@ -132,18 +182,19 @@ func toggled(names []string, name string, on bool) []string {
 }
 
 // setBudget changes a cap. What runs above it goes on.
-func (e *Engine) setBudget(ev SetBudget) {
+func (e *Engine) setBudget(now Now, ev SetBudget) {
 	if ev.Budget < 0 {
-		e.replyErr(ev.Ref, fmt.Errorf("budget %d: it must be 0 (the configured one) or more", ev.Budget))
+		e.replyErr(ev.Ref, fmt.Errorf("budget %d: %w", ev.Budget, ErrBadBudget))
 		return
 	}
-	if ev.Class == "" {
-		e.meta.Budget = ev.Budget
-	} else {
-		e.setClassBudget(e.class(ev.Class), ev.Budget)
-	}
-	e.metaDirty = true
-	e.reply(Reply{Ref: ev.Ref})
+	act := spec.Act{Kind: spec.ActBudget, Class: ev.Class, Value: float64(ev.Budget)}
+	e.control(now, ev.Ref, ev.Asked, act, func() {
+		if ev.Class == "" {
+			e.meta.Budget = ev.Budget
+		} else {
+			e.setClassBudget(e.class(ev.Class), ev.Budget)
+		}
+	})
 }
 
 func (e *Engine) setClassBudget(c *class, budget int) {

@@ -19,6 +19,9 @@ func describe(out *Output) string {
 	if out.Meta != nil {
 		line("journal run %s", describeMeta(out.Meta))
 	}
+	for _, a := range out.Acts {
+		line("act %s", describeAct(a))
+	}
 	for i, t := range out.Publish {
 		again := ""
 		if i >= len(out.Publish)-out.Again {
@@ -119,9 +122,28 @@ func describeMeta(m *spec.Meta) string {
 	say(m.Loaded, "loaded")
 	say(m.ImportHash != "", "hash=%s", m.ImportHash)
 	say(m.Paused, "paused")
+	say(m.Drained, "drained")
 	say(len(m.PausedClasses) > 0, "paused=%v", m.PausedClasses)
 	say(m.Budget != 0, "budget=%d", m.Budget)
 	say(len(m.ClassBudgets) > 0, "budgets=%v", m.ClassBudgets)
+	return strings.Join(words, " ")
+}
+
+func describeAct(a spec.Act) string {
+	words := []string{string(a.Kind)}
+	say := func(when bool, format string, args ...any) {
+		if when {
+			words = append(words, fmt.Sprintf(format, args...))
+		}
+	}
+	say(a.Task != "", "%s", a.Task)
+	say(a.Origin != "", "of=%s", a.Origin)
+	say(a.Class != "", "class=%s", a.Class)
+	say(a.Subtree, "subtree")
+	say(a.Kind == spec.ActBudget || a.Kind == spec.ActReprioritise, "to=%v", a.Value)
+	say(a.Count != 1, "count=%d", a.Count)
+	say(true, "by=%s", a.By)
+	say(a.Reason != "", "(%s)", a.Reason)
 	return strings.Join(words, " ")
 }
 

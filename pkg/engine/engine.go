@@ -64,7 +64,7 @@ func (e *Engine) Step(now Now, ev Event) {
 	case Loaded:
 		e.loaded(ev)
 	case Begin:
-		e.begin()
+		e.begin(ev)
 	case Interrupt:
 		e.interrupt(now, ev)
 	case Heartbeat:
@@ -76,11 +76,13 @@ func (e *Engine) Step(now Now, ev Event) {
 	case Cancel:
 		e.cancel(now, ev)
 	case Reprioritise:
-		e.reprioritise(ev)
+		e.reprioritise(now, ev)
 	case Pause:
-		e.pause(ev)
+		e.pause(now, ev)
+	case Drain:
+		e.drain(now, ev)
 	case SetBudget:
-		e.setBudget(ev)
+		e.setBudget(now, ev)
 	case Stop:
 		e.halt(ev.Reason)
 	default:
@@ -104,7 +106,7 @@ func (e *Engine) Collect(now Now) *Output {
 func (e *Engine) Reset() {
 	o := &e.out
 	*o = Output{
-		Changes: emptied(o.Changes), Publish: emptied(o.Publish), Purge: emptied(o.Purge), Stops: emptied(o.Stops),
+		Changes: emptied(o.Changes), Acts: emptied(o.Acts), Publish: emptied(o.Publish), Purge: emptied(o.Purge), Stops: emptied(o.Stops),
 		Receipts: emptied(o.Receipts), SendAgain: emptied(o.SendAgain), Hooks: emptied(o.Hooks),
 	}
 }
@@ -153,7 +155,7 @@ func (e *Engine) NextDeadline() (at spec.EngineTime, ok bool) {
 	if front := e.heard.Front(); front != nil {
 		at = min(at, front.Value.(*worker).lastHeard+e.cfg.WorkerTTL)
 	}
-	if limit := e.cfg.Limits.MaxDuration; limit > 0 && e.halted == "" && e.meta.Status == spec.StatusRunning {
+	if limit := e.cfg.Limits.MaxDuration; limit > 0 && e.halting() == "" && e.meta.Status == spec.StatusRunning {
 		at = min(at, limit)
 	}
 	return at, at < math.MaxInt64
@@ -167,11 +169,22 @@ func (e *Engine) Counts() Counts { return e.counts }
 
 // Status returns the run's status and, when it is stopped or about to, why.
 func (e *Engine) Status() (spec.Status, string) {
-	if e.halted != "" {
-		return e.meta.Status, e.halted
+	if reason := e.halting(); reason != "" {
+		return e.meta.Status, reason
 	}
 	return e.meta.Status, e.meta.StopReason
 }
+
+// halting says why nothing more is dispatched until the run is stopped; "" while it goes on.
+func (e *Engine) halting() string {
+	if e.halted == "" && e.meta.Drained {
+		return ReasonDrained
+	}
+	return e.halted
+}
+
+// ReasonDrained is the reason of a run that a person drained.
+const ReasonDrained = "drained"
 
 // Task returns a live task's record, which only the engine may change; ok is false when the id is unknown or finished.
 func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
@@ -207,8 +220,11 @@ func (e *Engine) setStatus(s spec.Status, reason string) {
 }
 
 // begin starts or resumes the run.
-func (e *Engine) begin() {
+func (e *Engine) begin(ev Begin) {
 	e.halted = ""
+	if ev.Resume && e.meta.Drained && e.meta.Status == spec.StatusStopped {
+		e.meta.Drained, e.metaDirty = false, true
+	}
 	e.setStatus(spec.StatusRunning, "")
 }
 
@@ -224,14 +240,14 @@ func (e *Engine) maybeStop() {
 	if e.meta.Status != spec.StatusRunning || !e.meta.Loaded || e.counts.Leases() > 0 || e.counts.Reported > 0 {
 		return
 	}
-	if e.counts.Live() == 0 || e.halted != "" {
-		e.setStatus(spec.StatusStopped, e.halted)
+	if reason := e.halting(); e.counts.Live() == 0 || reason != "" {
+		e.setStatus(spec.StatusStopped, reason)
 	}
 }
 
 // maybeRun puts a stopped run back to work when tasks arrive.
 func (e *Engine) maybeRun() {
-	if e.meta.Status == spec.StatusStopped && e.halted == "" {
+	if e.meta.Status == spec.StatusStopped && e.halting() == "" {
 		e.setStatus(spec.StatusRunning, "")
 	}
 }

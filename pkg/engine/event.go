@@ -26,20 +26,32 @@ const (
 	SourceFile
 )
 
+// Asked says who asked for a change and why. A change that names somebody leaves an act in the journal. Match, unless it is
+// 0, is the version that the asker saw (spec.Task.Version of the task, spec.Meta.SettingsVersion of the run's controls): if
+// it is another by now, nothing is changed and the reply is ErrChanged.
+type Asked struct {
+	By, Reason string
+	Match      uint64
+}
+
 // Submit adds specs to the queue. An id that is known with the same content is ignored and counted. The engine keeps the
 // specs it adds; they must not be changed afterwards.
 type Submit struct {
 	Ref    uint64 // names the Reply; 0: none wanted
 	Specs  []spec.TaskSpec
 	Source Source
+	// RetryOf is the finished task that the specs repeat; "" for new work.
+	RetryOf spec.TaskID
+	Asked
 }
 
 // Loaded says that the first specs were all submitted; it is idempotent. Hash is that of the file they came from.
 type Loaded struct{ Hash string }
 
 // Begin starts or resumes the run: its status is running again and what halted dispatching (a limit, a stop rule) is
-// judged anew; a person's pause stays.
-type Begin struct{}
+// judged anew; a person's pause stays. So does a drain, unless it has ended the run and Resume says that a person started
+// the run again.
+type Begin struct{ Resume bool }
 
 // Interrupt stops dispatching and marks what has a lease as interrupted: what nobody has claimed is queued again at once,
 // the rest as soon as its worker gives it up.
@@ -85,7 +97,7 @@ type Cancel struct {
 	Ref     uint64
 	Task    spec.TaskID
 	Subtree bool
-	Reason  string
+	Asked
 }
 
 // Reprioritise changes the priority of a task, and with Subtree of all its descendants: the lower number runs first.
@@ -94,13 +106,21 @@ type Reprioritise struct {
 	Task     spec.TaskID
 	Subtree  bool
 	Priority float64
+	Asked
 }
 
-// Pause stops (On) or resumes dispatching: of one class, or of the run if Class is empty.
+// Pause stops (On) or resumes dispatching: of one class, or of the run if Class is empty. Resuming the run ends a drain too.
 type Pause struct {
 	Ref   uint64
 	Class string
 	On    bool
+	Asked
+}
+
+// Drain stops dispatching and ends the run once nothing is under way; what is queued stays queued.
+type Drain struct {
+	Ref uint64
+	Asked
 }
 
 // SetBudget changes the cap on leases: of one class, or of the run if Class is empty. 0 returns to the configured value
@@ -109,6 +129,7 @@ type SetBudget struct {
 	Ref    uint64
 	Class  string
 	Budget int
+	Asked
 }
 
 // Stop says that a stop rule of the workflow holds, outside a hook (after Restore). It must come after Begin.
@@ -124,6 +145,7 @@ func (HookDone) event()     {}
 func (Cancel) event()       {}
 func (Reprioritise) event() {}
 func (Pause) event()        {}
+func (Drain) event()        {}
 func (SetBudget) event()    {}
 func (Stop) event()         {}
 
@@ -139,4 +161,8 @@ var (
 	ErrUnknownTask = errors.New("no task has this id")
 	// ErrFinished: the task is done for good.
 	ErrFinished = errors.New("the task is finished")
+	// ErrChanged: what was to be changed is not as the asker saw it.
+	ErrChanged = errors.New("it was changed since it was read")
+	// ErrBadBudget: a budget below 0.
+	ErrBadBudget = errors.New("it must be 0 (the configured one) or more")
 )

@@ -8,6 +8,8 @@ type Output struct {
 	// Changes and Meta (nil when unchanged) are one journal record.
 	Changes []spec.Change
 	Meta    *spec.Meta
+	// Acts says which of them somebody asked for; it goes into the same record.
+	Acts []spec.Act
 
 	// Publish lists dispatched tasks whose doorbell must ring; Again of them, at the end, were published before.
 	Publish []*spec.Task
@@ -75,12 +77,13 @@ type Rejection struct {
 // Rename is a spec that was submitted from a file under an id taken by other content.
 type Rename struct{ From, To spec.TaskID }
 
-// Reply answers the event with the same Ref. Errs has one entry per submitted spec (nil: accepted or already there);
-// Count says how many tasks the event touched.
+// Reply answers the event with the same Ref. Errs and Added have one entry per submitted spec: why it was refused (nil:
+// accepted or already there), and whether it is new. Count says how many tasks the event touched.
 type Reply struct {
 	Ref   uint64
 	Err   error
 	Errs  []error
+	Added []bool
 	Count int
 }
 

@@ -124,7 +124,7 @@ func (g *generator) drawEvent() Event {
 	case 13:
 		return Pause{Ref: 4, Class: pick(g, "class", "", "cpu", "gpu", "tpu"), On: g.chance("on", 3)}
 	case 14:
-		return pick[Event](g, "halt", Begin{}, Interrupt{}, Stop{Reason: "a rule"})
+		return pick[Event](g, "halt", Begin{}, Interrupt{}, Stop{Reason: "a rule"}, Drain{Ref: 6, Asked: Asked{By: "rapid"}}, Begin{Resume: true})
 	}
 	return pick[Event](g, "again", Begin{}, Loaded{})
 }

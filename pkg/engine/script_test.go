@@ -43,10 +43,11 @@ type script struct {
 	fold   *fold
 	now    Now
 	ref    uint64
+	seen   map[string]uint64 // the versions noted by "see"
 }
 
 func newScript() *script {
-	s := &script{}
+	s := &script{seen: make(map[string]uint64)}
 	s.start(Config{})
 	return s
 }
@@ -248,13 +249,61 @@ func (s *script) event(t *testing.T, l line) {
 		s.advance(t, l)
 		return
 	}
+	if l.cmd == "see" {
+		s.see(t, l)
+		return
+	}
 	read, ok := events[l.cmd]
 	if !ok {
 		t.Fatalf("no command %q", l.cmd)
 	}
 	s.ref++
-	s.engine.Step(s.now, read(t, l, s.ref))
+	ev := read(t, l, s.ref)
+	if as := l.value("as-seen", ""); as != "" {
+		ev = matching(t, ev, s.seen[as])
+	}
+	s.engine.Step(s.now, ev)
 }
+
+// see notes the version of a task, or of the run's settings, under a name.
+func (s *script) see(t *testing.T, l line) {
+	if l.word(0) == "settings" {
+		meta := s.engine.Meta()
+		s.seen["settings"] = meta.SettingsVersion()
+		return
+	}
+	task, ok := s.engine.Task(spec.TaskID(l.word(0)))
+	if !ok {
+		t.Fatalf("see: no live task %s", l.word(0))
+	}
+	s.seen[l.word(0)] = task.Version()
+}
+
+// matching returns the event with the version that it must meet.
+func matching(t *testing.T, ev Event, version uint64) Event {
+	switch ev := ev.(type) {
+	case Cancel:
+		ev.Match = version
+		return ev
+	case Reprioritise:
+		ev.Match = version
+		return ev
+	case Pause:
+		ev.Match = version
+		return ev
+	case SetBudget:
+		ev.Match = version
+		return ev
+	case Drain:
+		ev.Match = version
+		return ev
+	}
+	t.Fatalf("%T matches nothing", ev)
+	return nil
+}
+
+// asked reads who asks, and why.
+func asked(l line) Asked { return Asked{By: l.value("by", ""), Reason: l.value("reason", "")} }
 
 // advance moves the time on: by the duration given, or to the next deadline.
 func (s *script) advance(t *testing.T, l line) {
@@ -276,14 +325,16 @@ func (s *script) advance(t *testing.T, l line) {
 // events reads the commands that are events.
 var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 	"submit": func(t *testing.T, l line, ref uint64) Event {
-		ev := Submit{Ref: ref, Specs: []spec.TaskSpec{readSpec(t, l)}}
+		ev := Submit{
+			Ref: ref, Specs: []spec.TaskSpec{readSpec(t, l)}, Asked: asked(l), RetryOf: spec.TaskID(l.value("retry-of", "")),
+		}
 		if l.has("from-file") {
 			ev.Source = SourceFile
 		}
 		return ev
 	},
 	"loaded":    func(_ *testing.T, l line, _ uint64) Event { return Loaded{Hash: l.value("hash", "")} },
-	"begin":     func(*testing.T, line, uint64) Event { return Begin{} },
+	"begin":     func(_ *testing.T, l line, _ uint64) Event { return Begin{Resume: l.has("resume")} },
 	"interrupt": func(_ *testing.T, _ line, ref uint64) Event { return Interrupt{Ref: ref} },
 	"heartbeat": func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
 	"started":   func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
@@ -299,21 +350,27 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 		return ev
 	},
 	"cancel": func(_ *testing.T, l line, ref uint64) Event {
-		return Cancel{Ref: ref, Task: spec.TaskID(l.word(0)), Subtree: l.has("subtree"), Reason: l.value("reason", "")}
+		return Cancel{Ref: ref, Task: spec.TaskID(l.word(0)), Subtree: l.has("subtree"), Asked: asked(l)}
 	},
 	"prioritise": func(t *testing.T, l line, ref uint64) Event {
 		return Reprioritise{
 			Ref: ref, Task: spec.TaskID(l.word(0)), Subtree: l.has("subtree"), Priority: l.number(t, "priority", 0),
+			Asked: asked(l),
 		}
 	},
-	"pause":  func(_ *testing.T, l line, ref uint64) Event { return Pause{Ref: ref, Class: l.word(0), On: true} },
-	"resume": func(_ *testing.T, l line, ref uint64) Event { return Pause{Ref: ref, Class: l.word(0)} },
+	"pause": func(_ *testing.T, l line, ref uint64) Event {
+		return Pause{Ref: ref, Class: l.word(0), On: true, Asked: asked(l)}
+	},
+	"resume": func(_ *testing.T, l line, ref uint64) Event {
+		return Pause{Ref: ref, Class: l.word(0), Asked: asked(l)}
+	},
+	"drain": func(_ *testing.T, l line, ref uint64) Event { return Drain{Ref: ref, Asked: asked(l)} },
 	"budget": func(t *testing.T, l line, ref uint64) Event {
 		n, err := strconv.Atoi(l.word(0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return SetBudget{Ref: ref, Class: l.value("class", ""), Budget: n}
+		return SetBudget{Ref: ref, Class: l.value("class", ""), Budget: n, Asked: asked(l)}
 	},
 	"stop-rule": func(_ *testing.T, l line, _ uint64) Event { return Stop{Reason: l.value("reason", "")} },
 }

@@ -9,14 +9,21 @@ import (
 
 // submit takes specs from outside: a caller, or a file.
 func (e *Engine) submit(now Now, ev Submit) {
-	reply := Reply{Ref: ev.Ref, Errs: make([]error, len(ev.Specs))}
+	reply := Reply{Ref: ev.Ref, Errs: make([]error, len(ev.Specs)), Added: make([]bool, len(ev.Specs))}
+	act := spec.Act{Kind: spec.ActSubmit, Origin: ev.RetryOf}
+	if ev.RetryOf != "" {
+		act.Kind = spec.ActRetry
+	}
 	for i, ts := range ev.Specs {
-		added, err := e.accept(now, ts, ev.Source)
-		reply.Errs[i] = err
-		if added {
-			reply.Count++
+		reply.Added[i], reply.Errs[i] = e.accept(now, ts, ev.Source)
+		if !reply.Added[i] {
+			continue
+		}
+		if reply.Count++; act.Task == "" {
+			act.Task = ts.ID
 		}
 	}
+	e.acted(now, ev.Asked, reply.Count, act)
 	if ev.Ref != 0 {
 		e.out.Replies = append(e.out.Replies, reply)
 	}

@@ -72,6 +72,8 @@ type Meta struct {
 	// Paused stops dispatching for the run; PausedClasses for single classes.
 	Paused        bool
 	PausedClasses []string
+	// Drained stops dispatching like a pause, and ends the run once nothing is under way; what is queued stays.
+	Drained bool
 	// Budget and ClassBudgets are the caps in force; 0 and absent mean: what the workflow says.
 	Budget       int
 	ClassBudgets map[string]int

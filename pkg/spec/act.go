@@ -1,0 +1,40 @@
+package spec
+
+// Act is a change that somebody asked for, as the journal keeps it: what, who, and why. It travels in the record of the
+// change itself, so it is as durable and as exact as the change. Acts are for people: nothing is decided by them.
+type Act struct {
+	Kind ActKind
+	// Task is the task it was about, of several submitted ones the first that was new; "" where it was about the run.
+	Task TaskID
+	// Origin is the task that a retry repeats.
+	Origin TaskID
+	// Class is the class it was about; "" where it was about the run or a task.
+	Class string
+	// Subtree says that the descendants were meant too.
+	Subtree bool
+	// Value is the new priority (lower runs first) or the new budget (0: the configured one).
+	Value float64
+	// Count is how many tasks it reached.
+	Count int
+	// By says who asked, Reason why; Reason may be empty.
+	By, Reason string
+	// At is the wall-clock time at which the leader took it.
+	At WallTime
+	// Unknown holds fields written by a newer version, kept on a rewrite.
+	Unknown map[string][]byte
+}
+
+// ActKind says what was asked for. The values are stored in journals: never rename them.
+type ActKind string
+
+// The kinds of acts.
+const (
+	ActSubmit       ActKind = "submit"
+	ActRetry        ActKind = "retry"
+	ActCancel       ActKind = "cancel"
+	ActReprioritise ActKind = "reprioritise"
+	ActPause        ActKind = "pause"
+	ActResume       ActKind = "resume"
+	ActBudget       ActKind = "budget"
+	ActDrain        ActKind = "drain"
+)
