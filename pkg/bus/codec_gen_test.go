@@ -191,6 +191,12 @@ func drawMeta(t *rapid.T) Meta {
 	if drawBool(t, "budgets") {
 		m.ClassBudgets = map[string]int{drawText(t, "class"): int(drawInt64(t, "budget"))}
 	}
+	if drawBool(t, "rules") {
+		m.Rules = &spec.Rules{Budget: int(drawInt64(t, "budget"))}
+		if drawBool(t, "kinds") {
+			m.Rules.Kinds = map[string]spec.KindRule{drawText(t, "kind"): {Class: drawText(t, "class"), Uncounted: drawBool(t, "uncounted")}}
+		}
+	}
 	return m
 }
 

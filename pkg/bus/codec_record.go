@@ -356,7 +356,7 @@ func (c *cursor) recordField(r *Record, key []byte) bool {
 }
 
 // fieldMeta writes a Meta: s status, y stop reason, p paused, pk paused classes, b budget, bk budgets of classes,
-// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream.
+// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, g rules.
 func (w *wire) fieldMeta(key string, m *Meta) {
 	if m == nil {
 		return
@@ -375,7 +375,30 @@ func (w *wire) fieldMeta(key string, m *Meta) {
 	fieldUint(w, "q", m.NextSeq)
 	fieldUint(w, "o", m.NextOrder)
 	fieldUint(w, "i", m.ResultsID)
+	w.fieldRules("g", m.Rules)
 	w.unknown(m.Unknown)
+	w.closeMap(mark)
+}
+
+// fieldRules writes Rules: b budget, k kinds, each with c class and u uncounted.
+func (w *wire) fieldRules(key string, r *spec.Rules) {
+	if r == nil {
+		return
+	}
+	w.key(key)
+	mark := w.openMap()
+	fieldInt(w, "b", r.Budget)
+	if len(r.Kinds) > 0 {
+		w.key("k")
+		w.mapLen(len(r.Kinds))
+		for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
+			w.text(kind)
+			rule := w.openMap()
+			fieldText(w, "c", r.Kinds[kind].Class)
+			w.fieldBool("u", r.Kinds[kind].Uncounted)
+			w.closeMap(rule)
+		}
+	}
 	w.closeMap(mark)
 }
 
@@ -418,11 +441,50 @@ func (c *cursor) meta(m *Meta) {
 			m.NextOrder = c.uint64()
 		case "i":
 			m.ResultsID = c.uint64()
+		case "g":
+			m.Rules = c.rules()
 		default:
 			return false
 		}
 		return true
 	})
+}
+
+func (c *cursor) rules() *spec.Rules {
+	r := &spec.Rules{}
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "b":
+			r.Budget = int(c.int())
+		case "k":
+			r.Kinds = c.kindRules()
+		default:
+			return false
+		}
+		return true
+	})
+	return r
+}
+
+func (c *cursor) kindRules() map[string]spec.KindRule {
+	n := c.mapLen()
+	rules := make(map[string]spec.KindRule, min(n, 64))
+	for ; n > 0 && c.err == nil; n-- {
+		kind, rule := c.text(), spec.KindRule{}
+		c.fields(nil, func(key []byte) bool {
+			switch string(key) {
+			case "c":
+				rule.Class = c.text()
+			case "u":
+				rule.Uncounted = c.bool()
+			default:
+				return false
+			}
+			return true
+		})
+		rules[kind] = rule
+	}
+	return rules
 }
 
 func (c *cursor) budgets() map[string]int {

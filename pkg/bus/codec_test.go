@@ -681,6 +681,11 @@ func golden() map[string]any {
 				{Kind: spec.ActRetry, Task: "001~r1", Origin: "001", Class: "h100x8", Count: 1, By: "ben"},
 			},
 		},
+		"record_rules": &Record{
+			Version: 1, Kind: RecordCommit, RunID: runID, Epoch: 1, Commit: 2, Writer: 1, Part: 1, Parts: 1, Meta: &Meta{Rules: &spec.Rules{
+				Budget: 4, Kinds: map[string]spec.KindRule{"default": {}, "propose": {Class: "cpu", Uncounted: true}},
+			}},
+		},
 		"record_part": &Record{Version: 1, Kind: RecordCommit, RunID: runID, Epoch: 1, Commit: 2, Writer: 1, Part: 2, Parts: 3,
 			Changes: []Change{{Task: &spec.Task{Spec: spec.TaskSpec{ID: "t"}, State: spec.StateRunning, Attempt: 1}}}},
 		"mirror_meta": &MirrorMeta{

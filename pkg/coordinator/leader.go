@@ -35,7 +35,8 @@ type leader struct {
 	watermark uint64
 	marked    uint64 // the watermark that the last record carried
 	resultsID uint64
-	metaDue   bool // resultsID changed: the next record must say so
+	rules     *spec.Rules
+	metaDue   bool // resultsID or rules changed: the next record must say so
 	proofDue  bool // a record is due, whether or not there is something to write: it proves that nobody else leads
 
 	clock engineClock
@@ -190,7 +191,7 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 		record.Meta = &meta
 	}
 	if record.Meta != nil {
-		record.Meta.ResultsID = l.resultsID
+		record.Meta.ResultsID, record.Meta.Rules = l.resultsID, l.rules
 	}
 	parts, err := bus.EncodeRecords(&record, l.recordTo)
 	if err != nil {
@@ -234,7 +235,7 @@ func copyTask(t *spec.Task) *spec.Task {
 
 func (l *leader) committed() *committed {
 	meta := l.engine.Meta()
-	meta.ResultsID = l.resultsID
+	meta.ResultsID, meta.Rules = l.resultsID, l.rules
 	_, reason := l.engine.Status()
 	return &committed{
 		position: position{

@@ -103,12 +103,13 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.leader = &leader{
 		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, host: c.host, ports: c.ports, engine: engine.New(cfg),
 		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),
-		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID, proofDue: true,
+		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID, rules: rulesOf(cfg), proofDue: true,
 		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL,
 		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
 		metrics: c.metrics,
 	}
+	t.leader.metaDue = !t.leader.rules.Equal(f.meta.Rules)
 	t.restore(f)
 	t.leader.followers = []follower{t.ledger, t.mirror, t}
 	if c.o.Workdir != "" {
@@ -159,6 +160,18 @@ func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, e
 		objective = w.Objective()
 	}
 	return cfg, recipe, objective
+}
+
+// rulesOf is what the journal says of how this term schedules.
+func rulesOf(cfg engine.Config) *spec.Rules {
+	r := &spec.Rules{Budget: max(1, cfg.Budget)}
+	if len(cfg.Kinds) > 0 {
+		r.Kinds = make(map[string]spec.KindRule, len(cfg.Kinds))
+	}
+	for kind, p := range cfg.Kinds {
+		r.Kinds[kind] = spec.KindRule{Class: p.Class, Uncounted: p.Uncounted}
+	}
+	return r
 }
 
 // restore gives the fold to the engine, and copies to ledger and mirror.

@@ -1,6 +1,9 @@
 package spec
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // Change is one task's new state. The halves that did not change since the task's last record are left out.
 type Change struct {
@@ -86,6 +89,43 @@ type Meta struct {
 	NextOrder uint64
 	// ResultsID identifies the results stream that Watermark belongs to (its creation time in Unix nanoseconds).
 	ResultsID uint64
+	// Rules are those of the term that wrote this; nil when a version wrote it that did not say.
+	Rules *Rules
 	// Unknown holds fields written by a newer version, kept on a rewrite.
 	Unknown map[string][]byte
+}
+
+// Rules are what a term schedules by, as its leader was told from outside. No leader goes by the rules of another term;
+// they are journaled so that a checker can tell what was right.
+type Rules struct {
+	// Budget is the cap on leases while Meta.Budget is 0.
+	Budget int
+	// Kinds has an entry for each kind that is listed. Others go by that of KindDefault, or else by the zero KindPolicy.
+	Kinds map[string]KindRule
+}
+
+// KindRule is what the schedule of a kind depends on.
+type KindRule struct {
+	Class     string
+	Uncounted bool
+}
+
+// Of returns the rule of a kind.
+func (r *Rules) Of(kind string) KindRule {
+	rule, ok := r.Kinds[kind]
+	if !ok {
+		rule = r.Kinds[KindDefault]
+	}
+	if rule.Class == "" {
+		rule.Class = ClassDefault
+	}
+	return rule
+}
+
+// Equal reports whether both say the same; nil is equal to nil only.
+func (r *Rules) Equal(other *Rules) bool {
+	if r == nil || other == nil {
+		return r == other
+	}
+	return r.Budget == other.Budget && maps.Equal(r.Kinds, other.Kinds)
 }

@@ -148,3 +148,18 @@ func TestAnalysisResultRules(t *testing.T) {
 		}
 	}
 }
+
+func TestRulesOfAKind(t *testing.T) {
+	t.Parallel()
+	r := Rules{Kinds: map[string]KindRule{"big": {Class: "gpu"}, "propose": {Uncounted: true}, KindDefault: {Class: "cpu2"}}}
+	for kind, want := range map[string]KindRule{
+		"big": {Class: "gpu"}, "propose": {Class: ClassDefault, Uncounted: true}, "unlisted": {Class: "cpu2"},
+	} {
+		if got := r.Of(kind); got != want {
+			t.Errorf("kind %s goes by %+v, want %+v", kind, got, want)
+		}
+	}
+	if got := (&Rules{}).Of("any"); got != (KindRule{Class: ClassDefault}) {
+		t.Errorf("without rules: %+v", got)
+	}
+}
