@@ -18,8 +18,9 @@ func fieldList[T any](w *wire, key string, items []T, write func(*wire, *T)) {
 	}
 }
 
-// EncodeDispatch returns a doorbell message: v version, n run, u run UUID, e epoch, k class, t task, a attempt,
-// r recipe, l lease in nanoseconds. A zero Version is written as MessageVersion, here and in the other messages.
+// EncodeDispatch returns a doorbell message: v version, n run, u run UUID, e epoch, k class, t task (T if a blob holds its
+// payload or its input: a worker that knows nothing of blobs must not take it for whole), a attempt, r recipe, i blob of its standard
+// input, l lease in nanoseconds. A zero Version is written as MessageVersion, here and in the other messages.
 func EncodeDispatch(d *Dispatch) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256+len(d.Task.Payload))}
 	mark := w.openMap()
@@ -28,11 +29,16 @@ func EncodeDispatch(d *Dispatch) ([]byte, error) {
 	fieldText(&w, "u", d.RunID)
 	fieldUint(&w, "e", d.Epoch)
 	fieldText(&w, "k", d.Class)
-	w.key("t")
+	if d.Task.Stored.IsZero() && d.Stdin.IsZero() {
+		w.key("t")
+	} else {
+		w.key("T")
+	}
 	w.taskSpec(&d.Task)
 	fieldUint(&w, "a", d.Attempt)
 	w.key("r")
 	w.recipe(&d.Recipe)
+	w.fieldBlob("i", d.Stdin)
 	fieldInt(&w, "l", d.LeaseTTL)
 	w.closeMap(mark)
 	return w.out, nil
@@ -61,12 +67,14 @@ func DecodeDispatch(data []byte) (*Dispatch, error) {
 			d.Epoch = c.uint64()
 		case "k":
 			d.Class = c.text()
-		case "t":
+		case "t", "T":
 			d.Task = c.taskSpec()
 		case "a":
 			d.Attempt = c.uint32()
 		case "r":
 			c.recipe(&d.Recipe)
+		case "i":
+			d.Stdin = c.blob()
 		case "l":
 			d.LeaseTTL = time.Duration(c.int())
 		default:
@@ -389,13 +397,13 @@ func DecodeResultMessage(data []byte) (*ResultMessage, error) {
 	return m, nil
 }
 
-// report writes a Report: its AttemptRef, f failure, p preempted, b body.
+// report writes a Report: its AttemptRef, f failure, p preempted, b body or B the blob that holds it.
 func (w *wire) report(r *Report) {
 	mark := w.openMap()
 	w.refFields(&r.AttemptRef)
 	w.fieldFailure("f", r.Failure)
 	w.fieldBool("p", r.Preempted)
-	fieldBytes(w, "b", r.Body)
+	w.body(r.Body, r.Stored)
 	w.closeMap(mark)
 }
 
@@ -408,6 +416,8 @@ func (c *cursor) report() (r Report) {
 			r.Preempted = c.bool()
 		case "b":
 			r.Body = c.bytes()
+		case "B":
+			r.Stored = c.blob()
 		default:
 			return false
 		}

@@ -22,7 +22,7 @@ func EncodeMirrorMeta(m *MirrorMeta) ([]byte, error) {
 	w.fieldMeta("m", &m.Meta)
 	w.unknown(m.Unknown)
 	w.closeMap(mark)
-	closeSeal(w.out)
+	closeSeal(w.out, w.blobs)
 	return w.out, nil
 }
 
@@ -76,7 +76,7 @@ func EncodeMirrorValue(v *MirrorValue) ([]byte, error) {
 	w.key("x")
 	w.change(Change{Task: v.Task, Parts: PartAll})
 	w.closeMap(mark)
-	closeSeal(w.out)
+	closeSeal(w.out, w.blobs)
 	return w.out, nil
 }
 

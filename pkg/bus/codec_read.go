@@ -296,6 +296,26 @@ func (c *cursor) bytes() []byte {
 	return append(make([]byte, 0, len(raw)), raw...)
 }
 
+// blob reads the name of a blob.
+func (c *cursor) blob() (b spec.Blob) {
+	raw := c.raw()
+	if c.err != nil {
+		return b
+	}
+	if len(raw) != len(b.Digest)+8 {
+		c.fail("a blob's name of %d bytes", len(raw))
+		return b
+	}
+	size := binary.BigEndian.Uint64(raw[len(b.Digest):])
+	if size > math.MaxInt64 {
+		c.fail("a blob of %d bytes", size)
+		return b
+	}
+	copy(b.Digest[:], raw)
+	b.Size = int64(size)
+	return b
+}
+
 func (c *cursor) bool() bool {
 	switch code := c.code(); code {
 	case msgpcode.True:

@@ -57,10 +57,16 @@ var ErrTooLarge = errors.New("larger than a message may be")
 
 // appendSeal appends a seal whose checksum closeSeal fills in.
 func appendSeal(dst []byte, form byte) []byte {
-	return append(dst, sealMagic[0], sealMagic[1], form, RecordVersion, 0, 0, 0, 0)
+	return append(dst, sealMagic[0], sealMagic[1], form, recordVersionPlain, 0, 0, 0, 0)
 }
 
-func closeSeal(sealed []byte) { binary.BigEndian.PutUint32(sealed[4:], checksum(sealed)) }
+// closeSeal says whether the body names blobs.
+func closeSeal(sealed []byte, blobs bool) {
+	if blobs {
+		sealed[3] = RecordVersion
+	}
+	binary.BigEndian.PutUint32(sealed[4:], checksum(sealed))
+}
 
 func checksum(sealed []byte) uint32 {
 	return crc32.Update(crc32.Checksum(sealed[:4], castagnoli), castagnoli, sealed[sealSize:])
@@ -84,8 +90,8 @@ func openSeal(name string, form byte, data []byte) (body []byte, version int, er
 }
 
 // AppendRecord appends one record, sealed: k kind, u run UUID, e epoch, c commit, w writer, i part, n parts, t time,
-// r watermark, W wall clock, m meta, what a newer version wrote, a acts, x changes. The version written is always RecordVersion; Part and
-// Parts of 0 are written as 1. It fails only on a record without a kind or a change without a task id.
+// r watermark, W wall clock, m meta, what a newer version wrote, a acts, x changes. The version written does not depend on
+// r.Version; Part and Parts of 0 are written as 1. It fails only on a record without a kind or a change without a task id.
 func AppendRecord(dst []byte, r *Record) ([]byte, error) {
 	if err := checkRecord(r); err != nil {
 		return dst, err
@@ -106,7 +112,7 @@ func AppendRecord(dst []byte, r *Record) ([]byte, error) {
 		w.change(change)
 	}
 	w.closeMap(mark)
-	closeSeal(w.out[start:])
+	closeSeal(w.out[start:], w.blobs)
 	return w.out, nil
 }
 
@@ -160,19 +166,21 @@ func AppendChange(dst []byte, c Change) ([]byte, error) {
 var changesPool = sync.Pool{New: func() any { return new(changeBuffer) }}
 
 type changeBuffer struct {
-	wire wire
-	ends []int // where each item ends: the acts, then the changes
+	wire  wire
+	ends  []int  // where each item ends: the acts, then the changes
+	blobs []bool // whether it names a blob
 }
 
 func (b *changeBuffer) fill(r *Record) {
-	b.wire.out, b.ends = b.wire.out[:0], b.ends[:0]
+	b.wire.out, b.ends, b.blobs = b.wire.out[:0], b.ends[:0], b.blobs[:0]
 	for i := range r.Acts {
 		b.wire.act(&r.Acts[i])
-		b.ends = append(b.ends, len(b.wire.out))
+		b.ends, b.blobs = append(b.ends, len(b.wire.out)), append(b.blobs, false)
 	}
 	for _, change := range r.Changes {
+		b.wire.blobs = false
 		b.wire.change(change)
-		b.ends = append(b.ends, len(b.wire.out))
+		b.ends, b.blobs = append(b.ends, len(b.wire.out)), append(b.blobs, b.wire.blobs)
 	}
 }
 
@@ -287,7 +295,7 @@ func (b *changeBuffer) part(r *Record, index, parts, from, to int) []byte {
 	w.code32(msgpcode.Array32, uint32(to-acts))
 	w.closeMap(mark)
 	w.out = append(w.out, b.wire.out[middle:end]...)
-	closeSeal(w.out)
+	closeSeal(w.out, slices.Contains(b.blobs[from:to], true))
 	return w.out
 }
 

@@ -102,6 +102,7 @@ func compactResult(r *spec.TaskResult) error {
 	}
 	for i := range r.Children {
 		child := &r.Children[i]
+		child.Stored = spec.Blob{} // not for workers to say
 		if child.Payload != nil {
 			payload, err := spec.ParsePayload(child.Payload)
 			if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // taskSpec writes a TaskSpec:
-// i id, p priority, k kind, d payload (its JSON text), r parent, x unknown JSON keys.
+// i id, p priority, k kind, d payload (its JSON text) or D the blob that holds it, r parent, x unknown JSON keys.
 func (w *wire) taskSpec(s *spec.TaskSpec) {
 	mark := w.openMap()
 	fieldText(w, "i", s.ID)
@@ -22,7 +22,10 @@ func (w *wire) taskSpec(s *spec.TaskSpec) {
 func (w *wire) specBody(s *spec.TaskSpec) {
 	w.fieldFloat("p", s.Priority)
 	fieldText(w, "k", s.Kind)
-	fieldBytes(w, "d", s.Payload)
+	if s.Stored.IsZero() {
+		fieldBytes(w, "d", s.Payload)
+	}
+	w.fieldBlob("D", s.Stored)
 	fieldText(w, "r", s.Parent)
 	w.fieldExtra("x", s.Extra)
 }
@@ -46,6 +49,8 @@ func (c *cursor) specFields(s *spec.TaskSpec) {
 			s.Kind = c.text()
 		case "d":
 			s.Payload = spec.Payload(c.bytes())
+		case "D":
+			s.Stored = c.blob()
 		case "r":
 			s.Parent = spec.TaskID(c.text())
 		case "x":
@@ -58,7 +63,7 @@ func (c *cursor) specFields(s *spec.TaskSpec) {
 }
 
 // change writes a Change as one map. The state half: i id, P parts, s state, p priority, a attempt, f failures, l lost,
-// e preempted, z closed, c cancelled, n interrupted, b not before, L lease, t1 started, t2 ended, and what a newer version wrote.
+// e preempted, h losses, z closed, c cancelled, n interrupted, b not before, L lease, t1 started, t2 ended, and what a newer version wrote.
 // PartSpec adds S spec without its id, r parent, q arrival number, t0 submitted; PartOutcome O; PartChildren C.
 func (w *wire) change(c Change) {
 	t := c.Task
@@ -87,6 +92,7 @@ func (w *wire) taskState(t *spec.Task) {
 	fieldUint(w, "f", t.Failures)
 	fieldUint(w, "l", t.Lost)
 	fieldUint(w, "e", t.Preempted)
+	fieldList(w, "h", t.Losses, (*wire).loss)
 	fieldUint(w, "z", t.Closed)
 	w.fieldBool("c", t.Cancelled)
 	w.fieldBool("n", t.Interrupted)
@@ -144,6 +150,8 @@ func (c *cursor) taskStateField(t *spec.Task, key []byte) bool {
 		t.Lost = c.uint32()
 	case "e":
 		t.Preempted = c.uint32()
+	case "h":
+		t.Losses = list(c, c.loss)
 	case "z":
 		t.Closed = c.uint32()
 	case "c":
@@ -186,6 +194,44 @@ func (c *cursor) taskPartField(t *spec.Task, key []byte) bool {
 	return true
 }
 
+// loss writes a Loss: a attempt, w worker, b boot, t at, h heard, p progress.
+func (w *wire) loss(l *spec.Loss) {
+	mark := w.openMap()
+	fieldUint(w, "a", l.Attempt)
+	fieldText(w, "w", l.Worker)
+	fieldUint(w, "b", l.Boot)
+	fieldInt(w, "t", l.At)
+	fieldInt(w, "h", l.Heard)
+	fieldText(w, "p", l.Progress)
+	w.closeMap(mark)
+}
+
+func (c *cursor) loss() (l spec.Loss) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "a":
+			l.Attempt = c.uint32()
+		case "w":
+			l.Worker = spec.WorkerID(c.text())
+		case "b":
+			l.Boot = c.uint64()
+		case "t":
+			l.At = spec.WallTime(c.int())
+		case "h":
+			l.Heard = spec.WallTime(c.int())
+		case "p":
+			l.Progress = c.text()
+		default:
+			return false
+		}
+		return true
+	})
+	if l.Attempt == 0 {
+		c.fail("a loss of no attempt")
+	}
+	return l
+}
+
 // lease writes a Lease: a attempt, c claim, w worker, b boot, k class, u until.
 func (w *wire) lease(l *spec.Lease) {
 	mark := w.openMap()
@@ -222,14 +268,14 @@ func (c *cursor) lease() *spec.Lease {
 	return l
 }
 
-// outcome writes an Outcome: o order, a attempt, c claim, f failure, b body.
+// outcome writes an Outcome: o order, a attempt, c claim, f failure, b body or B the blob that holds it.
 func (w *wire) outcome(o *spec.Outcome) {
 	mark := w.openMap()
 	fieldUint(w, "o", o.Order)
 	fieldUint(w, "a", o.Attempt)
 	fieldUint(w, "c", o.Claim)
 	w.fieldFailure("f", o.Failure)
-	fieldBytes(w, "b", o.Body)
+	w.body(o.Body, o.Stored)
 	w.closeMap(mark)
 }
 
@@ -247,12 +293,22 @@ func (c *cursor) outcome() *spec.Outcome {
 			o.Failure = c.failure()
 		case "b":
 			o.Body = c.bytes()
+		case "B":
+			o.Stored = c.blob()
 		default:
 			return false
 		}
 		return true
 	})
 	return o
+}
+
+// body writes a result, or the name of the blob that holds it.
+func (w *wire) body(body []byte, stored spec.Blob) {
+	if stored.IsZero() {
+		fieldBytes(w, "b", body)
+	}
+	w.fieldBlob("B", stored)
 }
 
 // fieldFailure writes a FailureRecord: k kind, p phase, m message, r retryable, d details (a map of JSON texts),

@@ -346,7 +346,7 @@ func TestFutureVersionIsRefused(t *testing.T) {
 			return
 		}
 		data[3] = RecordVersion + 1
-		closeSeal(data)
+		closeSeal(data, false)
 		_, err := f.decode(data)
 		var version *VersionError
 		if !errors.As(err, &version) || version.Version != RecordVersion+1 || !strings.Contains(err.Error(), "newer") {
@@ -394,7 +394,7 @@ func (f form) seal(body []byte) []byte {
 		return body
 	}
 	sealed := append(appendSeal(nil, f.sealed), body...)
-	closeSeal(sealed)
+	closeSeal(sealed, false)
 	return sealed
 }
 

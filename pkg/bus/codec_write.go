@@ -16,7 +16,8 @@ import (
 // a zero value out, so absent and zero mean the same to readers.
 type wire struct {
 	out    []byte
-	fields int // of the map that is open
+	fields int  // of the map that is open
+	blobs  bool // a blob was named: older builds must not take what is written for whole
 }
 
 // mapMark is what closeMap needs to fill in the number of fields.
@@ -192,6 +193,15 @@ func (w *wire) code32(code byte, n uint32) {
 func (w *wire) code64(code byte, n uint64) {
 	w.out = append(w.out, code)
 	w.out = binary.BigEndian.AppendUint64(w.out, n)
+}
+
+// fieldBlob writes a blob's digest and size.
+func (w *wire) fieldBlob(key string, b spec.Blob) {
+	if !b.IsZero() {
+		w.key(key)
+		w.bytes(binary.BigEndian.AppendUint64(b.Digest[:len(b.Digest):len(b.Digest)], uint64(b.Size)))
+		w.blobs = true
+	}
 }
 
 // fieldTexts writes a list of texts.

@@ -31,6 +31,8 @@ type Dispatch struct {
 	Task    spec.TaskSpec
 	Attempt uint32
 	Recipe  spec.Recipe
+	// Stdin names the recipe's standard input where that is too large for the message: then Recipe.Stdin is empty.
+	Stdin spec.Blob
 	// LeaseTTL tells the worker how long its lease lasts unless heartbeats extend it.
 	LeaseTTL time.Duration
 }
@@ -85,8 +87,10 @@ type Report struct {
 	Failure *spec.FailureRecord
 	// Preempted says that the attempt was given up because the worker leaves or the run was interrupted: not a failure.
 	Preempted bool
-	// Body is the TaskResult, encoded with EncodeResult; the engine keeps it as it is.
-	Body []byte
+	// Body is the TaskResult, encoded with EncodeResult; the engine keeps it as it is. Where it is too large for a message,
+	// Stored names it and Body is empty.
+	Body   []byte
+	Stored spec.Blob
 }
 
 // ResultMessage carries one or more reports of one run.

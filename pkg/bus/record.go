@@ -2,9 +2,14 @@ package bus
 
 import "autoresearch/pkg/spec"
 
-// RecordVersion is the version of the stored forms (journal records and mirror values) that this build writes. A record
-// of a higher major form is refused with an error that says which version wrote it.
-const RecordVersion = 1
+// RecordVersion is the highest version of the stored forms (journal records and mirror values) that this build writes
+// and reads. A record of a higher one is refused with an error that says which version wrote it.
+//
+// Version 2 names blobs in the place of what is too large. What names none is written as version 1, which older builds
+// read.
+const RecordVersion = 2
+
+const recordVersionPlain = 1
 
 // RecordKind says what a journal record is.
 type RecordKind uint8

@@ -17,6 +17,8 @@ const (
 	MaxLostDefault      = 5
 	MaxPreemptedDefault = 100
 	MaxChildrenDefault  = 10_000
+	MaxDepthDefault     = 100_000
+	MaxPayloadDefault   = 64 << 20
 	MaxReportedDefault  = 4096
 )
 
@@ -48,10 +50,17 @@ type Config struct {
 	// MaxLost and MaxPreempted bound how often a task may lose its worker or be preempted before it fails for good.
 	MaxLost      int
 	MaxPreempted int
-	// MaxSpecSize bounds a spec, in bytes of its texts; 0: no bound. Larger ones are refused.
+	// MaxSpecSize bounds a spec, in bytes of its texts without a payload that lies in the object store; 0: no bound.
+	// MaxPayload bounds its payload, wherever it lies. Larger ones are refused.
 	MaxSpecSize int
-	// MaxChildren bounds the children of one result; more are a rejected result.
+	MaxPayload  int64
+	// MaxTaskSize bounds a whole task, in bytes of its texts as a record holds them; 0: no bound. A result whose children's
+	// ids exceed it is treated as one with too many children.
+	MaxTaskSize int
+	// MaxChildren bounds the children of one result: with more its task fails, and none of them is added.
 	MaxChildren int
+	// MaxDepth bounds how many tasks stand above one another in the tree, itself included; a deeper one is refused.
+	MaxDepth int
 	// MaxReported stops dispatching while so many outcomes wait for the result hook: back pressure for slow hooks.
 	MaxReported int
 }
@@ -66,11 +75,13 @@ func (c *Config) setDefaults() {
 	setDefault(&c.MaxLost, MaxLostDefault)
 	setDefault(&c.MaxPreempted, MaxPreemptedDefault)
 	setDefault(&c.MaxChildren, MaxChildrenDefault)
+	setDefault(&c.MaxDepth, MaxDepthDefault)
+	setDefault(&c.MaxPayload, MaxPayloadDefault)
 	setDefault(&c.MaxReported, MaxReportedDefault)
 	c.Budget = max(1, c.Budget)
 }
 
-func setDefault[T int | time.Duration](field *T, value T) {
+func setDefault[T int | int64 | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}

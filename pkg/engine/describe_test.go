@@ -105,10 +105,26 @@ func describeOutcome(o *spec.Outcome) string {
 }
 
 func describeFailure(f *spec.FailureRecord) string {
+	if losses, ok := f.Details["losses"].([]any); ok {
+		return fmt.Sprintf("%s (%s) %q %s", f.Kind, f.Cause(), f.Message, describeLosses(losses))
+	}
 	if f.Cause() == "" {
 		return fmt.Sprintf("%s %q", f.Kind, f.Message)
 	}
 	return fmt.Sprintf("%s (%s) %q", f.Kind, f.Cause(), f.Message)
+}
+
+func describeLosses(losses []any) string {
+	var words []string
+	for _, l := range losses {
+		loss := l.(map[string]any)
+		word := fmt.Sprintf("%v on %v", loss["attempt"], loss["worker"])
+		if loss["progress"] != nil {
+			word += fmt.Sprintf(" after %q", loss["progress"])
+		}
+		words = append(words, word)
+	}
+	return "losses=(" + strings.Join(words, ", ") + ")"
 }
 
 func describeMeta(m *spec.Meta) string {

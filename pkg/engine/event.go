@@ -77,6 +77,7 @@ type Reported struct {
 	Failure   *spec.FailureRecord // nil: success
 	Preempted bool
 	Body      []byte
+	Stored    spec.Blob // that holds the body, where it is too large for a record
 	// Children are used only by an engine without hooks.
 	Children []spec.TaskSpec
 }
@@ -155,8 +156,10 @@ var (
 	ErrDuplicateID = errors.New("the id is taken by a task with another content")
 	// ErrInvalidSpec: the spec breaks a rule of the vocabulary.
 	ErrInvalidSpec = errors.New("invalid task spec")
-	// ErrTooLarge: the spec exceeds Config.MaxSpecSize.
+	// ErrTooLarge: the spec exceeds Config.MaxSpecSize, or its payload Config.MaxPayload.
 	ErrTooLarge = errors.New("the task spec is too large")
+	// ErrTooDeep: the task would stand deeper in the tree than Config.MaxDepth.
+	ErrTooDeep = errors.New("the task stands too deep in the tree")
 	// ErrUnknownTask: no task has this id.
 	ErrUnknownTask = errors.New("no task has this id")
 	// ErrFinished: the task is done for good.

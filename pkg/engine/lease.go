@@ -4,7 +4,8 @@ import "autoresearch/pkg/spec"
 
 // running takes one attempt that a worker says it runs: the claim, the extension of a lease, the return of a holder
 // thought lost, or a stale holder to be stopped.
-func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, ref spec.AttemptRef) {
+func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding) {
+	ref := h.AttemptRef
 	t, live := e.tasks[ref.Task]
 	switch {
 	case e.decidedBy(ref):
@@ -13,11 +14,13 @@ func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, ref spec.Attempt
 		e.stop(w, ref, StopSuperseded)
 	case t.holds(ref):
 		t.Lease.Until = now.Engine + e.cfg.LeaseTTL
+		t.listed(now, h)
 		if t.Cancelled {
 			e.stop(w, ref, spec.CauseCancelled)
 		}
 	case t.claimable(ref):
 		e.claimed(now, t, w, boot, ref)
+		t.listed(now, h)
 	default:
 		e.stop(w, ref, StopSuperseded)
 	}
@@ -55,6 +58,7 @@ func (e *Engine) readopted(t *task) {
 	}
 	if t.Lost > 0 {
 		t.Lost--
+		t.Losses = t.Losses[:max(0, len(t.Losses)-1)]
 	}
 }
 
@@ -131,22 +135,14 @@ func (e *Engine) unclaimed(now Now, t *task) {
 func (e *Engine) lost(now Now, t *task) {
 	e.counts.Lost++
 	t.Lost++
+	t.noteLoss(now)
 	switch {
 	case t.Cancelled:
 		e.conclude(now, t, verdict{attempt: t.Lease.Attempt, failure: cancelledFailure("cancelled; its worker was lost")})
 	case int(t.Lost) > e.cfg.MaxLost:
-		e.conclude(now, t, verdict{attempt: t.Lease.Attempt, failure: lostFailure(t)})
+		e.conclude(now, t, verdict{attempt: t.Lease.Attempt, failure: lostFailure(t, e.cfg.MaxLost)})
 	default:
 		e.requeue(now, t, 0)
-	}
-}
-
-func lostFailure(t *task) *spec.FailureRecord {
-	return &spec.FailureRecord{
-		Kind: spec.JobRuntimeFailed, Phase: spec.PhaseJob, Message: "its worker was lost too often",
-		Details: map[string]any{
-			"cause": spec.CauseLost, "lost": int(t.Lost), "last_worker": string(t.Lease.Worker),
-		},
 	}
 }
 

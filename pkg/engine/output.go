@@ -72,6 +72,8 @@ type Rejection struct {
 	Child  spec.TaskID // set when one child was refused
 	Reason string
 	Body   []byte // the refused result as it arrived; nil when children were refused
+	// Stored names the body where it lies in the object store.
+	Stored spec.Blob
 }
 
 // Rename is a spec that was submitted from a file under an id taken by other content.

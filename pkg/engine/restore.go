@@ -49,10 +49,51 @@ func (e *Engine) Recover(now Now) {
 	for _, t := range live {
 		e.adopt(t.Parent, t.Spec.ID)
 	}
+	e.measure()
 	e.handOut(now, live)
 	for _, t := range live {
 		e.resume(now, t)
 	}
+}
+
+// measure finds how deep every task stands, each from its parent's depth.
+func (e *Engine) measure() {
+	for id := range e.tasks {
+		e.measureFrom(id)
+	}
+	for id := range e.done {
+		e.measureFrom(id)
+	}
+}
+
+// measureFrom walks up to the first task whose depth is known, or that nobody knows, and back down.
+func (e *Engine) measureFrom(id spec.TaskID) {
+	var path []*int32
+	depth, parent := e.standing(id)
+	for depth != nil && *depth == 0 {
+		*depth = 1 // until the walk comes back; it ends a circle, which only damage makes
+		path = append(path, depth)
+		depth, parent = e.standing(parent)
+	}
+	above := int32(0)
+	if depth != nil {
+		above = *depth
+	}
+	for _, d := range slices.Backward(path) {
+		above++
+		*d = above
+	}
+}
+
+// standing returns where a task's depth is kept, nil for one that is not known, and its parent.
+func (e *Engine) standing(id spec.TaskID) (depth *int32, parent spec.TaskID) {
+	if t, live := e.tasks[id]; live {
+		return &t.depth, t.Parent
+	}
+	if d, finished := e.done[id]; finished {
+		return &d.depth, d.parent
+	}
+	return nil, ""
 }
 
 // handOut gives the outcomes that wait to their hooks, in order.

@@ -13,11 +13,14 @@ type verdict struct {
 	claim    spec.ClaimID // 0: the engine decided
 	failure  *spec.FailureRecord
 	body     []byte
+	stored   spec.Blob
 	children []spec.TaskSpec // used without hooks only
 }
 
 func (r *Reported) verdict(failure *spec.FailureRecord) verdict {
-	return verdict{attempt: r.Attempt, claim: r.Claim, failure: failure, body: r.Body, children: r.Children}
+	return verdict{
+		attempt: r.Attempt, claim: r.Claim, failure: failure, body: r.Body, stored: r.Stored, children: r.Children,
+	}
 }
 
 // reported takes one result. The first success of a task wins, from whichever attempt; a failure counts only from the
@@ -46,7 +49,7 @@ func (e *Engine) reported(now Now, r Reported) {
 func (e *Engine) reject(r Reported, reason string) {
 	e.counts.Rejected++
 	e.out.Rejections = append(e.out.Rejections, Rejection{
-		Worker: r.Worker, AttemptRef: r.AttemptRef, Reason: reason, Body: r.Body,
+		Worker: r.Worker, AttemptRef: r.AttemptRef, Reason: reason, Body: r.Body, Stored: r.Stored,
 	})
 }
 
@@ -127,7 +130,9 @@ func (e *Engine) decide(now Now, t *task, v verdict) {
 	order := e.meta.NextOrder
 	e.meta.NextOrder++
 	e.leave(t)
-	t.report(&spec.Outcome{Order: order, Attempt: v.attempt, Claim: v.claim, Failure: v.failure, Body: v.body})
+	t.report(&spec.Outcome{
+		Order: order, Attempt: v.attempt, Claim: v.claim, Failure: v.failure, Body: v.body, Stored: v.stored,
+	})
 	e.enter(now, t)
 }
 
@@ -159,8 +164,7 @@ func (e *Engine) spoil(t *task, failure *spec.FailureRecord) {
 
 // apply adds the children of an outcome and finishes its task, in one commit: exactly once.
 func (e *Engine) apply(now Now, t *task, children []spec.TaskSpec) {
-	if len(children) > e.cfg.MaxChildren {
-		message := fmt.Sprintf("it returned %d children; the limit is %d", len(children), e.cfg.MaxChildren)
+	if message := e.tooMany(t, children); message != "" {
 		e.refuse(t, "", message)
 		e.spoil(t, &spec.FailureRecord{
 			Kind: spec.PlanningFailed, Phase: spec.PhasePlanning, Message: message,
@@ -174,6 +178,27 @@ func (e *Engine) apply(now Now, t *task, children []spec.TaskSpec) {
 	e.retire(now, t)
 }
 
+// tooMany says why an outcome may not add so many children; "" when it may.
+func (e *Engine) tooMany(t *task, children []spec.TaskSpec) string {
+	if limit := e.cfg.MaxChildren; len(children) > limit {
+		return fmt.Sprintf("it returned %d children; the limit is %d (limits.children)", len(children), limit)
+	}
+	if e.cfg.MaxTaskSize <= 0 {
+		return ""
+	}
+	size, room := 0, e.cfg.MaxTaskSize-sizeOf(t.Spec)-inline(t.Outcome.Body, t.Outcome.Stored)
+	for i := range children {
+		size += len(children[i].ID) + idOverhead
+	}
+	if size > room {
+		return fmt.Sprintf("the ids of its %d children take %d bytes; a record has room for %d", len(children), size, max(0, room))
+	}
+	return ""
+}
+
+// idOverhead is the most that a record needs for an id beside its bytes.
+const idOverhead = 5
+
 func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 	if err := e.checkChild(t, child); err != nil {
 		e.refuse(t, child.ID, err.Error())
@@ -183,13 +208,22 @@ func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 		e.counts.Duplicates++
 		return
 	}
-	parent := child.Parent
-	if parent == "" || parent == child.ID || !e.Known(parent) {
-		parent = t.Spec.ID
+	parent := e.parentOf(t, child)
+	if err := e.checkDepth(child.ID, parent); err != nil {
+		e.refuse(t, child.ID, err.Error())
+		return
 	}
 	t.Children = append(t.Children, child.ID)
 	t.parts |= spec.PartChildren
 	e.add(now, child, parent)
+}
+
+// parentOf returns where a child of an outcome hangs in the tree.
+func (e *Engine) parentOf(t *task, child spec.TaskSpec) spec.TaskID {
+	if child.Parent == "" || child.Parent == child.ID || !e.Known(child.Parent) {
+		return t.Spec.ID
+	}
+	return child.Parent
 }
 
 // checkChild reports why a task cannot have this child.
@@ -219,7 +253,9 @@ func (e *Engine) retire(now Now, t *task) {
 	e.touch(t)
 	e.countDone(&t.Task)
 	delete(e.tasks, t.Spec.ID)
-	e.done[t.Spec.ID] = doneOf(&t.Task)
+	finished := doneOf(&t.Task)
+	finished.depth = t.depth
+	e.done[t.Spec.ID] = finished
 }
 
 func (e *Engine) countDone(t *spec.Task) {

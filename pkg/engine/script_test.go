@@ -231,6 +231,9 @@ func readConfig(t *testing.T, cfg *Config, l line) {
 	cfg.MaxPreempted = int(l.number(t, "max-preempted", float64(cfg.MaxPreempted)))
 	cfg.MaxChildren = int(l.number(t, "max-children", float64(cfg.MaxChildren)))
 	cfg.MaxSpecSize = int(l.number(t, "max-spec-size", float64(cfg.MaxSpecSize)))
+	cfg.MaxTaskSize = int(l.number(t, "max-task-size", float64(cfg.MaxTaskSize)))
+	cfg.MaxPayload = int64(l.number(t, "max-payload", float64(cfg.MaxPayload)))
+	cfg.MaxDepth = int(l.number(t, "max-depth", float64(cfg.MaxDepth)))
 	cfg.MaxReported = int(l.number(t, "max-reported", float64(cfg.MaxReported)))
 }
 
@@ -431,7 +434,7 @@ func readHeartbeat(t *testing.T, l line, full bool) Heartbeat {
 		running = append(running, l.word(n))
 	}
 	for _, word := range running {
-		hb.Running = append(hb.Running, spec.Holding{AttemptRef: readRef(t, word)})
+		hb.Running = append(hb.Running, spec.Holding{AttemptRef: readRef(t, word), Progress: l.value("progress", "")})
 	}
 	for _, word := range l.values("finished") {
 		hb.Finished = append(hb.Finished, readRef(t, word))

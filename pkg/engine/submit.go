@@ -35,6 +35,11 @@ func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, e
 		return false, err
 	}
 	known, same := e.recognise(ts)
+	if !known {
+		if err := e.checkDepth(ts.ID, ts.Parent); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case !known:
 	case same:
@@ -63,6 +68,10 @@ func (e *Engine) check(ts spec.TaskSpec) error {
 	if math.IsNaN(ts.Priority) {
 		return fmt.Errorf("task %q: %w: priority is NaN", ts.ID, ErrInvalidSpec)
 	}
+	if size, limit := max(int64(len(ts.Payload)), ts.Stored.Size), e.cfg.MaxPayload; size > limit {
+		return fmt.Errorf("task %q: %w: its payload takes %d bytes, the limit is %d (limits.payload): leave large data in files",
+			ts.ID, ErrTooLarge, size, limit)
+	}
 	if size, limit := sizeOf(ts), e.cfg.MaxSpecSize; limit > 0 && size > limit {
 		return fmt.Errorf("task %q: %w: it takes %d bytes, the limit is %d: make it smaller, and leave large data in files",
 			ts.ID, ErrTooLarge, size, limit)
@@ -70,13 +79,40 @@ func (e *Engine) check(ts spec.TaskSpec) error {
 	return nil
 }
 
+// checkDepth refuses a task that would stand too deep in the tree.
+func (e *Engine) checkDepth(id, parent spec.TaskID) error {
+	if depth := e.depthOf(parent) + 1; int(depth) > e.cfg.MaxDepth {
+		return fmt.Errorf("task %q: %w: at level %d, the limit is %d (limits.depth)", id, ErrTooDeep, depth, e.cfg.MaxDepth)
+	}
+	return nil
+}
+
+// depthOf returns how deep a task stands, 0 for one that is not known.
+func (e *Engine) depthOf(id spec.TaskID) int32 {
+	if t, live := e.tasks[id]; live {
+		return t.depth
+	}
+	if d, finished := e.done[id]; finished {
+		return d.depth
+	}
+	return 0
+}
+
 // sizeOf is about how many bytes a spec takes in a record.
 func sizeOf(ts spec.TaskSpec) int {
-	size := len(ts.ID) + len(ts.Kind) + len(ts.Parent) + len(ts.Payload)
+	size := len(ts.ID) + len(ts.Kind) + len(ts.Parent) + inline(ts.Payload, ts.Stored)
 	for _, f := range ts.Extra {
 		size += len(f.Name) + len(f.Value)
 	}
 	return size
+}
+
+// inline is how many bytes of a record data takes, or the name of the blob that holds it.
+func inline(data []byte, stored spec.Blob) int {
+	if stored.IsZero() {
+		return len(data)
+	}
+	return len(stored.Digest) + 8
 }
 
 // recognise reports whether the id is known and whether its content is the same.
@@ -156,6 +192,7 @@ func (e *Engine) hang(t *task) (cancelled bool) {
 		t.Parent = ""
 	}
 	e.adopt(t.Parent, t.Spec.ID)
+	t.depth = e.depthOf(t.Parent) + 1
 	if parent, live := e.tasks[t.Parent]; live {
 		return parent.Cancelled
 	}

@@ -22,6 +22,9 @@ type task struct {
 	repeated     bool            // the doorbell rang more than once for the attempt: a message may be left over
 	rangAt       spec.EngineTime // when the doorbell last rang for the attempt
 	finishedSeen spec.EngineTime // when a result was first listed as finished, or last asked for; 0: never
+	depth        int32           // in the tree, 1 for a root
+	heard        spec.WallTime   // when a heartbeat last listed the attempt that is leased; 0: never
+	progress     string          // what it said then
 }
 
 // policy is a kind's policy with its class resolved; one per kind that is listed.
@@ -35,7 +38,8 @@ type done struct {
 	parent    spec.TaskID
 	hash      uint64
 	claim     spec.ClaimID // that decided; 0 when the engine made the outcome
-	cancelled bool         // its children are born cancelled
+	depth     int32
+	cancelled bool // its children are born cancelled
 }
 
 // newTask returns a task in no state yet: Engine.enter puts it into its first.
@@ -83,6 +87,7 @@ func (t *task) dispatch(now Now, ttl spec.EngineTime) {
 	t.Interrupted = false
 	t.NotBefore = 0
 	t.repeated, t.finishedSeen = false, 0
+	t.heard, t.progress = 0, ""
 	t.rangAt = now.Engine
 }
 

@@ -32,7 +32,7 @@ func (e *Engine) heartbeat(now Now, hb Heartbeat) {
 	w.lastHeard = now.Engine
 	e.heard.MoveToBack(w.place)
 	for i := range hb.Running {
-		e.running(now, w.id, hb.Boot, hb.Running[i].AttemptRef)
+		e.running(now, w.id, hb.Boot, &hb.Running[i])
 	}
 	for _, ref := range hb.Finished {
 		e.finished(now, w.id, hb.Boot, ref)

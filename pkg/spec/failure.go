@@ -81,6 +81,7 @@ const (
 	CauseLost           = "lost"
 	CauseBadResult      = "bad_result"
 	CauseResultTooLarge = "result_too_large"
+	CauseBlobMissing    = "blob_missing"
 	CauseHook           = "hook"
 	CauseProposer       = "proposer"
 	CauseCancelled      = "cancelled"

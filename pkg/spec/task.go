@@ -61,6 +61,9 @@ type TaskSpec struct {
 	Kind string
 	// Payload is one JSON object as text, opaque to the engine; nil means {}.
 	Payload Payload
+	// Stored names the payload where it is too large for a message: messages and records then carry this name in its
+	// place. Payload holds the text all the same, unless the object store could not give it. Only the coordinator sets it.
+	Stored Blob
 	// Parent is the task this one descends from in the hypothesis tree. Empty: the task whose result returned it, or
 	// none for a root. Written only when set; the original ignores the key.
 	Parent TaskID
@@ -157,6 +160,9 @@ type Task struct {
 	Failures  uint32
 	Lost      uint32
 	Preempted uint32
+	// Losses are the newest of the attempts that lost their worker, oldest first: the evidence against a task that kills
+	// its workers.
+	Losses []Loss
 	// Closed is the highest attempt known to have ended without deciding: what still claims to run it, or an earlier one,
 	// is stale.
 	Closed uint32
@@ -199,6 +205,18 @@ type Lease struct {
 	Until EngineTime
 }
 
+// Loss is one attempt that lost its worker: what is known of its end.
+type Loss struct {
+	Attempt uint32
+	Worker  WorkerID
+	Boot    uint64
+	// At is when the loss was noticed, Heard when a heartbeat last listed the attempt, with this Progress; both times are
+	// for people, Heard is 0 when no heartbeat did since the leader took over.
+	At       WallTime
+	Heard    WallTime
+	Progress string
+}
+
 // Outcome is what the engine keeps of the attempt that decided a task.
 type Outcome struct {
 	// Order numbers the outcomes of a run as they were journaled: result hooks run in this order.
@@ -211,6 +229,8 @@ type Outcome struct {
 	Failure *FailureRecord
 	// Body is the TaskResult as the worker encoded it, opaque to the engine; nil when the engine made the outcome.
 	Body []byte
+	// Stored names the body where it is too large for a message, as TaskSpec.Stored does for a payload.
+	Stored Blob
 }
 
 // KindPolicy says how the tasks of one kind are scheduled. The zero value of each field means its default.
