@@ -44,6 +44,9 @@ func (c *Coordinator) campaign(ctx context.Context) (*tenure, error) {
 	silences, said := 0, ""
 	for {
 		holder, revision, held, err := c.ports.lease.Holder(ctx, c.o.Run)
+		if err == nil {
+			c.setHolder(holder)
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			c.log.Warn("look up the leader's lease", "err", err)
@@ -78,7 +81,7 @@ func (c *Coordinator) listen(ctx context.Context, silences int) (int, error) {
 
 // accede takes the lease, answers pings from then on, and keeps the lease until the tenure is left.
 func (c *Coordinator) accede(ctx context.Context, revision uint64) (*tenure, error) {
-	me := kv.Holder{ID: c.id, Host: c.hostname(), PID: os.Getpid()}
+	me := kv.Holder{ID: c.id, Host: c.hostname(), PID: os.Getpid(), HTTP: c.o.HTTP}
 	revision, err := c.ports.lease.Acquire(ctx, c.o.Run, me, revision)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type Options struct {
 	Name     string
 	// MaxConcurrency is the budget; below 1 it is 1.
 	MaxConcurrency int
+	// HTTP is where other coordinators reach this one's API, as http://host:port; it travels in the lease. "" is nowhere.
+	HTTP string
 	// Workdir receives the snapshot, the tree and the reports; "" writes no files.
 	Workdir string
 	// WorkdirLock is the workdir's lock if the caller holds it already; Run takes it when nil.
@@ -85,9 +87,10 @@ type Coordinator struct {
 
 	mu      sync.Mutex
 	role    Role
-	trouble string // why it is not ready; "" when it is
-	current *term  // nil unless leading
-	edits   bool   // the workdir's file was already compared with the journal
+	trouble string    // why it is not ready; "" when it is
+	current *term     // nil unless leading
+	holder  kv.Holder // of the lease, as a standby saw it last
+	edits   bool      // the workdir's file was already compared with the journal
 }
 
 // New returns a coordinator. It connects nothing and creates nothing until Run.
@@ -244,6 +247,12 @@ func (c *Coordinator) setRole(r Role, trouble string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.role, c.trouble = r, trouble
+}
+
+func (c *Coordinator) setHolder(h kv.Holder) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holder = h
 }
 
 func (c *Coordinator) setTrouble(err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"autoresearch/internal/host"
@@ -40,7 +41,8 @@ type leader struct {
 	proofDue  bool // a record is due, whether or not there is something to write: it proves that nobody else leads
 
 	clock engineClock
-	heard time.Time // the last sign of NATS, wall time
+	heard time.Time     // the last sign of NATS, wall time
+	wall  spec.WallTime // of the last record
 
 	inbox     *inbox
 	refs      map[uint64]func(engine.Reply)
@@ -62,7 +64,11 @@ type follower interface {
 type committed struct {
 	position position
 	changed  []*spec.Task
+	parts    []spec.ChangeParts // of the changes, in their order
+	acts     []spec.Act
+	wall     spec.WallTime
 	meta     spec.Meta
+	metaNew  bool // the record carries meta
 	counts   engine.Counts
 	reason   string // why the run is stopped, or dispatching is halted
 	ended    bool   // the run's status changed in this commit
@@ -205,6 +211,7 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 	l.metrics.commits.Inc()
 	l.metrics.commitChanges.Add(float64(len(out.Changes)))
 	l.number++
+	l.wall = record.Wall
 	l.metaDue, l.proofDue = false, false
 	l.marked = l.watermark
 	return nil
@@ -215,9 +222,11 @@ func (l *leader) announce(out *engine.Output) {
 	c := l.committed()
 	c.ended = out.StatusChanged
 	c.changed = make([]*spec.Task, len(out.Changes))
+	c.parts = make([]spec.ChangeParts, len(out.Changes))
 	for i, change := range out.Changes {
-		c.changed[i] = copyTask(change.Task)
+		c.changed[i], c.parts[i] = copyTask(change.Task), change.Parts
 	}
+	c.acts, c.wall, c.metaNew = slices.Clone(out.Acts), l.wall, out.Meta != nil
 	for _, f := range l.followers {
 		f.follow(c)
 	}

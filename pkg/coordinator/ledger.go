@@ -18,14 +18,16 @@ import (
 // so that none of them ever touches the engine. It is safe for concurrent use; the tasks in it never change.
 type ledger struct {
 	objective spec.Objective
-	uncounted map[string]bool // kinds that are not experiments
+	kinds     map[string]spec.KindPolicy
 
 	mu      sync.RWMutex
-	tasks   map[spec.TaskID]*spec.Task
+	rows    rows
 	last    committed // without Changed
 	best    Best
 	hasBest bool
-	endings []time.Time // when the newest experiments ended, oldest first: for the rate
+	scores  []Score                // of every experiment with a value of the objective, as they ended; only ever appended to
+	endings map[string][]time.Time // when the newest tasks of a class ended, oldest first: for the rates
+	past    map[spec.TaskID][]PastAttempt
 }
 
 // Best is the best experiment so far.
@@ -37,22 +39,53 @@ type Best struct {
 // endingsMax is how many endings the rate looks back on.
 const endingsMax = 64
 
-func newLedger(o spec.Objective, policies map[string]spec.KindPolicy) *ledger {
-	g := &ledger{objective: o, uncounted: make(map[string]bool), tasks: make(map[spec.TaskID]*spec.Task)}
-	for kind, p := range policies {
-		g.uncounted[kind] = p.Uncounted
+func newLedger(o spec.Objective, kinds map[string]spec.KindPolicy) *ledger {
+	return &ledger{
+		objective: o, kinds: kinds, rows: newRows(), endings: make(map[string][]time.Time),
+		past: make(map[spec.TaskID][]PastAttempt),
 	}
-	return g
 }
 
-// restore takes a task of the fold, before the first commit.
-func (g *ledger) restore(t *spec.Task) {
+// uncounted reports whether tasks of a kind are no experiments.
+func (g *ledger) uncounted(kind string) bool { return g.kinds[kind].Uncounted }
+
+// class returns the pool of slots that a kind runs in.
+func (g *ledger) class(kind string) string {
+	policy, listed := g.kinds[kind]
+	if !listed {
+		policy = g.kinds[spec.KindDefault]
+	}
+	return cmp.Or(policy.Class, spec.ClassDefault)
+}
+
+// restore takes the tasks of the fold, in any order, before the first commit.
+func (g *ledger) restore(tasks []*spec.Task) {
+	slices.SortFunc(tasks, func(a, b *spec.Task) int { return cmp.Compare(a.Seq, b.Seq) })
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tasks[t.Spec.ID] = t
-	if t.State.Terminal() {
-		g.score(t)
+	for _, t := range tasks {
+		if r := g.rows.add(t); t.State.Terminal() {
+			g.score(r)
+		}
 	}
+	slices.SortStableFunc(g.scores, func(a, b Score) int { return cmp.Compare(a.Ended, b.Ended) })
+}
+
+// size is how many tasks the run has had.
+func (g *ledger) size() int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.rows.count
+}
+
+// task returns a task as the newest commit left it.
+func (g *ledger) task(id spec.TaskID) (t *spec.Task, ok bool) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if r := g.rows.find(id); r != nil {
+		return r.task, true
+	}
+	return nil, false
 }
 
 // follow implements follower.
@@ -60,19 +93,29 @@ func (g *ledger) follow(c *committed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range c.changed {
-		g.tasks[t.Spec.ID] = t
+		r := g.rows.find(t.Spec.ID)
+		if r == nil {
+			r = g.rows.add(t)
+		} else {
+			g.notePast(r.task, t, c.wall)
+			r.task = t
+		}
 		if t.State.Terminal() {
-			g.score(t)
+			g.score(r)
 			g.noteEnding(t)
+			if len(g.past) > pastTasksMax {
+				delete(g.past, t.Spec.ID)
+			}
 		}
 	}
 	g.last = *c
-	g.last.changed = nil
+	g.last.changed, g.last.parts, g.last.acts = nil, nil, nil
 }
 
-// score compares a finished task with the best so far.
-func (g *ledger) score(t *spec.Task) {
-	if g.objective.Metric == "" || t.State != spec.StateCompleted || g.uncounted[t.Spec.Kind] {
+// score notes a finished task's value of the objective and compares it with the best so far.
+func (g *ledger) score(r *row) {
+	t := r.task
+	if g.objective.Metric == "" || t.State != spec.StateCompleted || g.uncounted(t.Spec.Kind) {
 		return
 	}
 	result, err := resultOf(t)
@@ -80,30 +123,60 @@ func (g *ledger) score(t *spec.Task) {
 		return // its failure says so
 	}
 	value, ok := result.Metrics[g.objective.Metric]
-	if ok && g.objective.Improves(value, g.best.Value, g.hasBest) {
+	if !ok {
+		return
+	}
+	r.score = value
+	g.scores = append(g.scores, Score{Task: t.Spec.ID, Value: value, Ended: t.Ended})
+	if g.objective.Improves(value, g.best.Value, g.hasBest) {
 		g.best, g.hasBest = Best{Task: t.Spec.ID, Value: value}, true
 	}
 }
 
+// noteEnding keeps the newest endings of experiments under "", and those of all tasks under their class.
 func (g *ledger) noteEnding(t *spec.Task) {
-	if g.uncounted[t.Spec.Kind] {
-		return
+	if !g.uncounted(t.Spec.Kind) {
+		g.noteEndingOf("", t)
 	}
-	if len(g.endings) == endingsMax {
-		g.endings = slices.Delete(g.endings, 0, 1)
+	if t.Attempt > 0 {
+		g.noteEndingOf(g.class(t.Spec.Kind), t)
 	}
-	g.endings = append(g.endings, t.Ended.Time())
 }
 
-// sorted returns every task in order of arrival.
+func (g *ledger) noteEndingOf(name string, t *spec.Task) {
+	endings := g.endings[name]
+	if len(endings) == endingsMax {
+		endings = slices.Delete(endings, 0, 1)
+	}
+	g.endings[name] = append(endings, t.Ended.Time())
+}
+
+// perMinute is the rate of the newest endings; 0 when there were none.
+func (g *ledger) perMinute(name string, now time.Time) float64 {
+	endings := g.endings[name]
+	if len(endings) == 0 {
+		return 0
+	}
+	span := now.Sub(endings[0])
+	if span <= 0 {
+		return 0
+	}
+	return float64(len(endings)) / span.Minutes()
+}
+
+// sorted returns every task in order of arrival, as one commit left them.
 func (g *ledger) sorted() []*spec.Task {
 	g.mu.RLock()
-	tasks := make([]*spec.Task, 0, len(g.tasks))
-	for _, t := range g.tasks {
-		tasks = append(tasks, t)
+	defer g.mu.RUnlock()
+	return g.pointers()
+}
+
+// pointers copies what stands in the rows and looks at none of it: the lock is held as briefly as can be.
+func (g *ledger) pointers() []*spec.Task {
+	tasks := make([]*spec.Task, g.rows.count)
+	for place := range tasks {
+		tasks[place] = g.rows.at(place).task
 	}
-	g.mu.RUnlock()
-	slices.SortFunc(tasks, func(a, b *spec.Task) int { return cmp.Compare(a.Seq, b.Seq) })
 	return tasks
 }
 
@@ -111,8 +184,8 @@ func (g *ledger) sorted() []*spec.Task {
 func (g *ledger) each(f func(*spec.Task)) position {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	for _, t := range g.tasks {
-		f(t)
+	for place := range g.rows.count {
+		f(g.rows.at(place).task)
 	}
 	return g.last.position
 }
@@ -120,9 +193,10 @@ func (g *ledger) each(f func(*spec.Task)) position {
 // state returns what engine_state.json says: the queue in scheduling order, and what is under way.
 func (g *ledger) state() spec.EngineState {
 	g.mu.RLock()
-	status := g.last.meta.Status
+	status, tasks := g.last.meta.Status, g.pointers()
+	g.mu.RUnlock()
 	var queued, running []*spec.Task
-	for _, t := range g.tasks {
+	for _, t := range tasks {
 		switch {
 		case t.State.Terminal():
 		case t.State != spec.StateQueued, t.Interrupted && status == spec.StatusInterrupted:
@@ -131,7 +205,6 @@ func (g *ledger) state() spec.EngineState {
 			queued = append(queued, t)
 		}
 	}
-	g.mu.RUnlock()
 	return spec.EngineState{Status: status, Queued: inOrder(queued), Running: inOrder(running)}
 }
 
@@ -153,13 +226,13 @@ func (g *ledger) nodes() []spec.HypothesisNode {
 	tasks := g.sorted()
 	kids := make(map[spec.TaskID][]string, len(tasks))
 	for _, t := range tasks {
-		if t.Parent != "" && !g.uncounted[t.Spec.Kind] {
+		if t.Parent != "" && !g.uncounted(t.Spec.Kind) {
 			kids[t.Parent] = append(kids[t.Parent], string(t.Spec.ID))
 		}
 	}
 	nodes := make([]spec.HypothesisNode, 0, len(tasks))
 	for _, t := range tasks {
-		if !g.uncounted[t.Spec.Kind] {
+		if !g.uncounted(t.Spec.Kind) {
 			nodes = append(nodes, nodeOf(t, kids[t.Spec.ID]))
 		}
 	}
@@ -298,10 +371,6 @@ func (g *ledger) status(now time.Time) Status {
 		best := g.best
 		s.Best = &best
 	}
-	if n := len(g.endings); n > 0 {
-		if span := now.Sub(g.endings[0]); span > 0 {
-			s.PerMinute = float64(n) / span.Minutes()
-		}
-	}
+	s.PerMinute = g.perMinute("", now)
 	return s
 }

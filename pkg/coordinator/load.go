@@ -75,7 +75,7 @@ func (t *term) restoreWorkflow(ctx context.Context) error {
 // takeEdits compares the workdir's snapshot with the journal, once per process.
 func (t *term) takeEdits() error {
 	c := t.c
-	if c.state == nil || c.edits || !t.ledger.last.meta.Loaded {
+	if c.state == nil || c.edits || !t.ledger.meta().Loaded {
 		return nil
 	}
 	edited, origin, err := c.state.Read()
@@ -102,7 +102,7 @@ func (t *term) takeEdits() error {
 // tookOver reports whether the original's file is what the run began with: the process that took it over died before its
 // first snapshot. A file without specs is as good as none.
 func (t *term) tookOver(s spec.EngineState) bool {
-	imported := t.ledger.last.meta.ImportHash
+	imported := t.ledger.meta().ImportHash
 	return imported == t.c.state.Hash().String() || imported == "" && !s.HasSpecs()
 }
 
@@ -127,7 +127,7 @@ func (t *term) adopt(edited spec.EngineState) error {
 }
 
 func (t *term) adoptOne(ts spec.TaskSpec) {
-	task, known := t.ledger.tasks[ts.ID]
+	task, known := t.ledger.task(ts.ID)
 	switch {
 	case !known:
 		t.edit(engine.Submit{Specs: []spec.TaskSpec{ts}, Source: engine.SourceFile, Asked: byEdit("added to engine_state.json")})

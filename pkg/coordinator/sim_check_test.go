@@ -618,13 +618,13 @@ func (f watch) follow(c *committed) {
 	if check.seq != c.position.seq {
 		return // another leader's record stands behind ours already
 	}
-	if n := len(f.t.ledger.tasks); n != len(check.tasks) {
+	if n := f.t.ledger.size(); n != len(check.tasks) {
 		check.fail("record %d: the ledger has %d tasks, the journal %d", check.seq, n, len(check.tasks))
 	}
 	live := 0
 	for _, id := range check.order {
 		want := check.tasks[id]
-		if have := f.t.ledger.tasks[id]; have == nil || difference(want, have) != "" {
+		if have, _ := f.t.ledger.task(id); have == nil || difference(want, have) != "" {
 			check.fail("record %d, ledger, task %q: %s", check.seq, id, difference(want, have))
 		}
 		have, alive := f.t.leader.engine.Task(id)

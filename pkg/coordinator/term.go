@@ -20,6 +20,9 @@ type term struct {
 	leader *leader
 	inbox  *inbox
 	ledger *ledger
+	roster *roster
+	events *eventLog
+	cfg    engine.Config
 	mirror *mirror
 	files  *files // nil without a workdir
 	hooks  *hookRunner
@@ -52,7 +55,7 @@ func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
 	if err != nil {
 		return Status{}, causeOf(tn.ctx, err)
 	}
-	c.log.Info("leading", "epoch", t.leader.epoch, "tasks", len(t.ledger.tasks), "recovered_in", c.host.Now().Sub(began))
+	c.log.Info("leading", "epoch", t.leader.epoch, "tasks", t.ledger.size(), "recovered_in", c.host.Now().Sub(began))
 	err = t.run()
 	status := t.ledger.status(c.host.Now())
 	status.Run = c.o.Run
@@ -110,8 +113,9 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 		metrics: c.metrics,
 	}
 	t.leader.metaDue = !t.leader.rules.Equal(f.meta.Rules)
+	t.cfg, t.roster, t.events = cfg, newRoster(c.o.Run), newEventLog(rec.commit.last)
 	t.restore(f)
-	t.leader.followers = []follower{t.ledger, t.mirror, t}
+	t.leader.followers = []follower{t.ledger, t.events, t.mirror, t}
 	if c.o.Workdir != "" {
 		t.files = newFiles(t, objective)
 		t.leader.followers = append(t.leader.followers, t.files)
@@ -178,13 +182,15 @@ func rulesOf(cfg engine.Config) *spec.Rules {
 func (t *term) restore(f *fold) {
 	e := t.leader.engine
 	e.Restore(f.meta)
+	tasks := make([]*spec.Task, 0, len(f.tasks))
 	for _, folded := range f.tasks {
-		t.ledger.restore(folded.task)
+		tasks = append(tasks, folded.task)
 		if folded.seq > f.mirrored {
 			t.mirror.restore(folded)
 		}
 		e.Load(copyTask(folded.task))
 	}
+	t.ledger.restore(tasks)
 	e.Recover(t.leader.clock.advance(t.c.host.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
 	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()
@@ -430,6 +436,7 @@ func (t *term) put(ctx context.Context, a arrival) {
 
 // heartbeat brings what a worker says to the loop. When the loop is far behind it is dropped: the next one says it again.
 func (t *term) heartbeat(u bus.Uplink) {
+	t.roster.hear(&u, t.c.host.Now())
 	hb := engine.Heartbeat{Worker: u.Worker, Boot: u.Boot, Full: u.Full, Leaving: u.Leaving, Slots: u.Slots}
 	for _, h := range u.Running {
 		if h.Run == t.leader.run {
