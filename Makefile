@@ -9,10 +9,12 @@ LDFLAGS    := -s -w -X autoresearch/internal/cli.version=$(VERSION)
 FUZZTIME   ?= 10s
 SIM_STEPS  ?= 20000000
 SIM_FIRST  ?= 1
+CHAOS_MINUTES ?= 30
+CHAOS_SEEDS   ?= 1 2 3 4 5 6
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test race-ten lint sim mutants bench fuzz clean
+.PHONY: help demo judge build test race-ten lint sim mutants chaos bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,9 @@ sim: ## Play histories on a modelled JetStream until 20 million steps were check
 
 mutants: ## Break the protocol on purpose, one patch at a time, and see that the simulator notices
 	test/mutants/run.sh
+
+chaos: ## Break real programs and a NATS cluster of three for CHAOS_MINUTES, shared by CHAOS_SEEDS
+	test/chaos/run.sh $(CHAOS_MINUTES) $(CHAOS_SEEDS)
 
 bench: build ## Measure throughput beside raw JetStream in the same run
 	$(BIN)/autoresearch bench
