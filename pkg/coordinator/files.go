@@ -115,8 +115,8 @@ func (f *files) write(now time.Time) {
 // snapshot writes engine_state.json and calls the checkpoint hook.
 func (f *files) snapshot() {
 	reach := f.t.ledger.meta().NextSeq
-	state := f.t.ledger.state()
-	if err := f.state.Write(state); err != nil {
+	state, at := f.t.ledger.stateAt()
+	if err := f.state.WriteAt(state, at); err != nil {
 		f.log.Error("write the snapshot; the run goes on without it", "err", err)
 		f.t.c.metrics.snapshotFailures.Inc()
 		return
@@ -153,11 +153,11 @@ const treeFile = "tree.json"
 
 // report writes the tree, the tables and the pictures.
 func (f *files) report() {
-	search := f.search()
+	search, at := f.search()
 	if err := report.SaveSearch(f.workdir, search); err != nil {
 		f.log.Warn("write engine/search.json", "err", err)
 	}
-	if err := snapshot.WriteFile(filepath.Join(f.workdir, snapshot.EngineDir, treeFile), spec.EncodeTree(search.Nodes)); err != nil {
+	if err := snapshot.WriteMarked(filepath.Join(f.workdir, snapshot.EngineDir, treeFile), spec.EncodeTree(search.Nodes), at); err != nil {
 		f.log.Warn("write engine/tree.json", "err", err)
 	}
 	if err := report.WriteAll(f.workdir, search); err != nil {
@@ -165,12 +165,14 @@ func (f *files) report() {
 	}
 }
 
-func (f *files) search() report.Search {
+// search returns what the reports show, and the journal position of its nodes.
+func (f *files) search() (report.Search, uint64) {
 	status := f.t.ledger.status(time.Now())
+	nodes, at := f.t.ledger.nodes()
 	return report.Search{
 		Run: string(f.t.c.o.Run), Name: f.t.c.o.Name, Objective: f.objective, Status: status.Status,
-		StopReason: status.Reason, MaxConcurrency: f.t.c.o.MaxConcurrency, Nodes: f.t.ledger.nodes(),
-	}
+		StopReason: status.Reason, MaxConcurrency: f.t.c.o.MaxConcurrency, Nodes: nodes,
+	}, at
 }
 
 // final writes everything once more when a term ends, and the report of a run that ended, stopped or was interrupted.
@@ -178,8 +180,8 @@ func (f *files) final(ctx context.Context) {
 	if !f.t.ledger.meta().Loaded {
 		return
 	}
-	state := f.t.ledger.state()
-	if err := f.state.Write(state); err != nil {
+	state, at := f.t.ledger.stateAt()
+	if err := f.state.WriteAt(state, at); err != nil {
 		f.log.Error("write the last snapshot", "err", err)
 	}
 	if err := f.writeRun(); err != nil {

@@ -166,9 +166,15 @@ func (g *ledger) perMinute(name string, now time.Time) float64 {
 
 // sorted returns every task in order of arrival, as one commit left them.
 func (g *ledger) sorted() []*spec.Task {
+	tasks, _ := g.sortedAt()
+	return tasks
+}
+
+// sortedAt is sorted, with the journal position of that commit.
+func (g *ledger) sortedAt() ([]*spec.Task, uint64) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return g.pointers()
+	return g.pointers(), g.last.position.seq
 }
 
 // pointers copies what stands in the rows and looks at none of it: the lock is held as briefly as can be.
@@ -192,8 +198,14 @@ func (g *ledger) each(f func(*spec.Task)) position {
 
 // state returns what engine_state.json says: the queue in scheduling order, and what is under way.
 func (g *ledger) state() spec.EngineState {
+	state, _ := g.stateAt()
+	return state
+}
+
+// stateAt is state, with the journal position that it shows.
+func (g *ledger) stateAt() (spec.EngineState, uint64) {
 	g.mu.RLock()
-	status, tasks := g.last.meta.Status, g.pointers()
+	status, tasks, at := g.last.meta.Status, g.pointers(), g.last.position.seq
 	g.mu.RUnlock()
 	var queued, running []*spec.Task
 	for _, t := range tasks {
@@ -205,7 +217,7 @@ func (g *ledger) state() spec.EngineState {
 			queued = append(queued, t)
 		}
 	}
-	return spec.EngineState{Status: status, Queued: inOrder(queued), Running: inOrder(running)}
+	return spec.EngineState{Status: status, Queued: inOrder(queued), Running: inOrder(running)}, at
 }
 
 // inOrder returns the specs of tasks in scheduling order, with their effective priorities.
@@ -221,9 +233,9 @@ func inOrder(tasks []*spec.Task) []spec.TaskSpec {
 	return specs
 }
 
-// nodes returns the hypothesis tree: every experiment in order of arrival.
-func (g *ledger) nodes() []spec.HypothesisNode {
-	tasks := g.sorted()
+// nodes returns the hypothesis tree: every experiment in order of arrival, and the journal position that it shows.
+func (g *ledger) nodes() ([]spec.HypothesisNode, uint64) {
+	tasks, at := g.sortedAt()
 	kids := make(map[spec.TaskID][]string, len(tasks))
 	for _, t := range tasks {
 		if t.Parent != "" && !g.uncounted(t.Spec.Kind) {
@@ -236,7 +248,7 @@ func (g *ledger) nodes() []spec.HypothesisNode {
 			nodes = append(nodes, nodeOf(t, kids[t.Spec.ID]))
 		}
 	}
-	return nodes
+	return nodes, at
 }
 
 // nodeOf returns a task as a node of the tree.

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 
 	"autoresearch/pkg/spec"
@@ -91,6 +88,8 @@ type StateFile struct {
 	mu sync.Mutex
 	// known is the hash of the content that was last read or written here: on the disk, unless somebody changed it.
 	known Hash
+	// knownAt is the journal position that this content shows; 0 when it is not known.
+	knownAt uint64
 	// size is that of the last write, so that the next one need not grow its buffer.
 	size int
 }
@@ -147,12 +146,13 @@ func (f *StateFile) Read() (spec.EngineState, Origin, error) {
 		return spec.EngineState{}, Absent, err
 	}
 	// Read after the state: a writer at work meanwhile adds its new hash and keeps the one of what was just read.
-	hashes, taken, err := f.sidecar()
+	marks, err := ReadMarks(f.path(SidecarFile))
 	if err != nil {
 		return spec.EngineState{}, Absent, err
 	}
-	f.known = hash
-	origin := originOf(hash, hashes, taken)
+	mark, ours := markOf(marks, hash)
+	f.known, f.knownAt = hash, mark.JournalSeq
+	origin := originOf(hash, marks != nil, ours)
 	state, err := decodeState(f.Path(), stateRemedy, text)
 	if err != nil || origin == Ours || origin == Edited || state.HasSpecs() {
 		return state, origin, err
@@ -173,19 +173,19 @@ func (f *StateFile) readCheckpoint() (spec.EngineState, bool, error) {
 	}
 	state, err := decodeState(path, checkpointRemedy, text)
 	if err != nil || state.HasSpecs() {
-		f.known = hash
+		f.known, f.knownAt = hash, 0
 	}
 	return state, state.HasSpecs(), err
 }
 
-// originOf tells whose content has the hash; taken says that there is a sidecar.
-func originOf(hash Hash, hashes []Hash, taken bool) Origin {
+// originOf tells whose content has the hash; taken says that there is a sidecar, ours that it knows the hash.
+func originOf(hash Hash, taken, ours bool) Origin {
 	switch {
 	case hash.IsZero():
 		return Absent
 	case !taken:
 		return Foreign
-	case slices.Contains(hashes, hash):
+	case ours:
 		return Ours
 	}
 	return Edited
@@ -215,26 +215,12 @@ func decodeState(path, remedy string, text []byte) (spec.EngineState, error) {
 	return state, nil
 }
 
-// sidecar returns the hashes of the contents that are known, and whether there is a sidecar at all. Lines that are no
-// hashes are passed over: then no content is known, and a person is asked.
-func (f *StateFile) sidecar() (hashes []Hash, exists bool, err error) {
-	text, _, err := readFile(f.path(SidecarFile))
-	if err != nil || text == nil {
-		return nil, false, err
-	}
-	for line := range bytes.Lines(text) {
-		var hash Hash
-		digits, err := hex.DecodeString(strings.TrimSpace(string(line)))
-		if err == nil && copy(hash[:], digits) == len(hash) {
-			hashes = append(hashes, hash)
-		}
-	}
-	return hashes, true, nil
-}
-
 // Write replaces engine_state.json with the state, durably. The sidecar learns the new hash before the file gets its
 // name, and keeps the one on the disk: whichever a crash leaves is known at the next Read.
-func (f *StateFile) Write(state spec.EngineState) error {
+func (f *StateFile) Write(state spec.EngineState) error { return f.WriteAt(state, 0) }
+
+// WriteAt is Write of the state as of a journal position, which the sidecar learns too.
+func (f *StateFile) WriteAt(state spec.EngineState, seq uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text := state.AppendIndented(make([]byte, 0, f.size+f.size/8))
@@ -243,18 +229,18 @@ func (f *StateFile) Write(state spec.EngineState) error {
 		return err
 	}
 	hash := Hash(sha256.Sum256(text))
-	sidecar := hash.String() + "\n"
+	marks := []Mark{{Hash: hash, JournalSeq: seq}}
 	if !f.known.IsZero() && f.known != hash {
-		sidecar += f.known.String() + "\n"
+		marks = append(marks, Mark{Hash: f.known, JournalSeq: f.knownAt})
 	}
-	if err := f.writer.write(f.path(SidecarFile), []byte(sidecar)); err != nil {
+	if err := f.writer.write(f.path(SidecarFile), appendMarks(nil, marks)); err != nil {
 		return err
 	}
 	if err := f.writer.write(f.Path(), text); err != nil {
-		f.known = Hash{} // either content may be there
+		f.known, f.knownAt = Hash{}, 0 // either content may be there
 		return err
 	}
-	f.known = hash
+	f.known, f.knownAt = hash, seq
 	return nil
 }
 
@@ -264,7 +250,7 @@ func (f *StateFile) learnDisk() error {
 	if !f.known.IsZero() {
 		return nil
 	}
-	hashes, _, err := f.sidecar()
+	marks, err := ReadMarks(f.path(SidecarFile))
 	if err != nil {
 		return err
 	}
@@ -272,8 +258,8 @@ func (f *StateFile) learnDisk() error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(hashes, hash) {
-		f.known = hash
+	if mark, ours := markOf(marks, hash); ours {
+		f.known, f.knownAt = hash, mark.JournalSeq
 	}
 	return nil
 }
