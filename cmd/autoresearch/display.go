@@ -107,9 +107,9 @@ func (w logWriter) Write(p []byte) (int, error) {
 
 // progressLine is a run at a glance, in one line.
 func progressLine(s coordinator.Status) string {
-	n := s.Counts
+	n := s.Experiments
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d done, %d running, %d queued, %d failed", n.Completed, n.Leases()+n.Reported, n.Queued+n.Delayed, n.Failed)
+	fmt.Fprintf(&b, "%d done, %d running, %d queued, %d failed", n.Completed, n.Running, n.Queued, n.Failed)
 	if n.Cancelled > 0 {
 		fmt.Fprintf(&b, ", %d cancelled", n.Cancelled)
 	}
@@ -118,7 +118,7 @@ func progressLine(s coordinator.Status) string {
 	}
 	if s.PerMinute > 0 {
 		fmt.Fprintf(&b, " | %.3g/min", s.PerMinute)
-		if left := n.Queued + n.Delayed + n.Leases(); left > 0 {
+		if left := n.Queued + n.Running; left > 0 {
 			eta := time.Duration(float64(left) / s.PerMinute * float64(time.Minute))
 			fmt.Fprintf(&b, " | queue empty in %s", eta.Round(time.Second))
 		}

@@ -55,6 +55,9 @@ code is 130 or 143. Twice: at once. The exit code is 0 when the run stopped, 1 o
 			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
 				return cli.Exit(cli.ExitUsage, fmt.Errorf("unexpected argument %q; arguments for the workflow go after --", args[0]))
 			}
+			if err := cli.Concurrency(o.maxConcurrency); err != nil {
+				return err
+			}
 			o.argv = args
 			return runEngine(cmd.Context(), &o)
 		},
@@ -83,6 +86,12 @@ func must(err error) {
 func runEngine(parent context.Context, o *engineOptions) error {
 	ctx, signals := cli.NotifySignals(parent)
 	defer signals.Stop()
+	worked := make(chan struct{})
+	return signals.UntilKilled(func() error { return search(ctx, o, signals, worked) }, worked)
+}
+
+// search brings an engine up, runs it, and takes it down. It closes worked when no experiment runs any more.
+func search(ctx context.Context, o *engineOptions, signals *cli.Signals, worked chan<- struct{}) error {
 	e, err := newEngine(ctx, o)
 	if err != nil {
 		if code := signals.Code(); code != 0 {
@@ -90,7 +99,7 @@ func runEngine(parent context.Context, o *engineOptions) error {
 		}
 		return err
 	}
-	status, err := e.run(ctx, signals)
+	status, err := e.run(ctx, signals, worked)
 	if closeErr := e.close(); err == nil {
 		err = closeErr
 	}
@@ -229,7 +238,7 @@ func slotsFor(w spec.Workflow, budget int) map[string]int {
 }
 
 // run leads the search until it stops or a signal comes.
-func (e *engine) run(ctx context.Context, signals *cli.Signals) (coordinator.Status, error) {
+func (e *engine) run(ctx context.Context, signals *cli.Signals, worked chan<- struct{}) (coordinator.Status, error) {
 	if e.o.http != "" {
 		stop, err := cli.Serve(ctx, e.o.http, e.coordinator.Handler(e.registry), e.log)
 		if err != nil {
@@ -241,14 +250,6 @@ func (e *engine) run(ctx context.Context, signals *cli.Signals) (coordinator.Sta
 	working, endWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLeading()
 	defer endWorking()
-	go func() {
-		select {
-		case <-signals.Kill: // a second signal: leave everything as it is, the journal knows
-			endLeading()
-		case <-leading.Done():
-		}
-	}()
-
 	var g errgroup.Group
 	var status coordinator.Status
 	g.Go(func() error {
@@ -260,7 +261,9 @@ func (e *engine) run(ctx context.Context, signals *cli.Signals) (coordinator.Sta
 	})
 	g.Go(func() error {
 		defer endLeading()
-		return e.work(working, signals.Kill)
+		err := e.work(working, signals.Kill)
+		close(worked)
+		return err
 	})
 	g.Go(func() error {
 		e.display.follow(leading, e.coordinator)

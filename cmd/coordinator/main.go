@@ -39,7 +39,7 @@ func command() *cobra.Command {
 		Short: "Lead a run, or stand by for it",
 		Long: `Lead a run, or stand by for it: of several coordinators of a run one leads, and another takes over when it is gone.
 
-Workers on any machine that reach the same NATS server run the experiments. SIGTERM hands over: what runs goes on. Each
+Workers on any machine that reach the same NATS server run the experiments. SIGTERM hands over: what runs goes on; twice: at once. Each
 coordinator needs a workdir of its own. With --listen it brings its own NATS server, kept in the workdir.`,
 		Example: `  nats-server -js -sd /var/lib/nats &
   coordinator --workflow w.yaml --workdir runs/a --nats nats://127.0.0.1:4222
@@ -52,8 +52,13 @@ coordinator needs a workdir of its own. With --listen it brings its own NATS ser
 			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
 				return cli.Exit(cli.ExitUsage, fmt.Errorf("unexpected argument %q; arguments for the workflow go after --", args[0]))
 			}
+			if err := cli.Concurrency(o.maxConcurrency); err != nil {
+				return err
+			}
 			o.argv = args
-			return run(cmd.Context(), &o)
+			ctx, signals := cli.NotifySignals(cmd.Context())
+			defer signals.Stop()
+			return signals.UntilKilled(func() error { return run(ctx, &o) }, nil)
 		},
 	}
 	o.add(cmd)
@@ -81,9 +86,7 @@ func (o *options) add(cmd *cobra.Command) {
 	}
 }
 
-func run(parent context.Context, o *options) (err error) {
-	ctx, signals := cli.NotifySignals(parent)
-	defer signals.Stop()
+func run(ctx context.Context, o *options) (err error) {
 	log, err := o.log.Logger(os.Stderr)
 	if err != nil {
 		return err
@@ -97,7 +100,18 @@ func run(parent context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	handler := &front{}
+	if o.http != "" {
+		stop, err := cli.Serve(ctx, o.http, handler, log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	conn, stopServer, err := o.connect(ctx, log)
+	if ctx.Err() != nil && err != nil {
+		return nil // told to end while it waited
+	}
 	if err != nil {
 		return err
 	}
@@ -108,13 +122,7 @@ func run(parent context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.http != "" {
-		stop, err := cli.Serve(ctx, o.http, c.Handler(registry), log)
-		if err != nil {
-			return err
-		}
-		defer stop()
-	}
+	handler.lead(c.Handler(registry))
 	status, err := c.Run(ctx)
 	if err != nil {
 		return err
@@ -145,7 +153,9 @@ func (o *options) options(
 func (o *options) connect(ctx context.Context, log *slog.Logger) (*bus.Conn, func() error, error) {
 	none := func() error { return nil }
 	if o.listen == "" {
-		conn, err := bus.Connect(ctx, o.nats.Options("autoresearch coordinator", log))
+		options := o.nats.Options("autoresearch coordinator", log)
+		options.Retry = true
+		conn, err := bus.Connect(ctx, options)
 		return conn, none, err
 	}
 	server, err := cli.Listen(o.listen, o.listenUser, o.listenPw, filepath.Join(o.workdir, "engine", "nats"), log)

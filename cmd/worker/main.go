@@ -70,8 +70,10 @@ func run(parent context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	options := o.nats.Options("autoresearch worker", log)
+	options.Retry = true
 	err = worker.Run(ctx, worker.Options{
-		Bus: o.nats.Options("autoresearch worker", log), Dir: o.dir, Slots: slots, Heartbeat: o.heartbeat, Grace: o.grace,
+		Bus: options, Dir: o.dir, Slots: slots, Heartbeat: o.heartbeat, Grace: o.grace,
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
 	})
 	if errors.Is(err, worker.ErrKilled) {

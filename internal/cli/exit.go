@@ -39,9 +39,11 @@ func (e *exitError) Unwrap() error { return e.err }
 // Exit returns an error that makes Main end with code; it prints err unless that is nil.
 func Exit(code int, err error) error { return &exitError{code: code, err: err} }
 
-// Main runs a command with signals handled and returns the exit code.
+// Main runs a command and returns the exit code. Flags and arguments that the command does not take are ExitUsage.
 func Main(cmd *cobra.Command) int {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	usage := true // until a command begins to run: flags and arguments were wrong
+	noteRuns(cmd, func() { usage = false })
 	err := cmd.ExecuteContext(context.Background())
 	var exit *exitError
 	switch {
@@ -54,7 +56,23 @@ func Main(cmd *cobra.Command) int {
 		return exit.code
 	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
+	if usage {
+		return ExitUsage
+	}
 	return ExitError
+}
+
+// noteRuns calls began when the command, or any below it, begins to run.
+func noteRuns(cmd *cobra.Command, began func()) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			began()
+			return run(cmd, args)
+		}
+	}
+	for _, below := range cmd.Commands() {
+		noteRuns(below, began)
+	}
 }
 
 // Signals turns SIGINT and SIGTERM into a graceful end and then a sudden one.
@@ -114,6 +132,33 @@ func (s *Signals) Code() int {
 	}
 	return 0
 }
+
+// UntilKilled runs f and returns what it returns, or, at the second signal, an error with the exit code: the process must
+// end then, and with it whatever f still does. Before that, tidied (nil: nothing) is waited for, but not for long.
+func (s *Signals) UntilKilled(f func() error, tidied <-chan struct{}) error {
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+	}()
+	select {
+	case <-done:
+		return err
+	case <-s.Kill:
+	}
+	if tidied != nil {
+		select {
+		case <-tidied:
+		case <-done:
+		case <-time.After(tidyMax):
+		}
+	}
+	return Exit(s.Code(), nil)
+}
+
+// tidyMax is how long a process that was told twice to end may still take.
+const tidyMax = 3 * time.Second
 
 // Stop ends the handling of signals. It is idempotent.
 func (s *Signals) Stop() { s.stop() }

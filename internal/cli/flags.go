@@ -33,12 +33,20 @@ func (f *NATSFlags) Add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Key, "nats-tls-key", "", "`FILE` with the client key (PEM)")
 }
 
-// Options returns the flags as connection options.
+// Options returns the flags as connection options. A daemon waits for NATS with Retry.
 func (f *NATSFlags) Options(name string, log *slog.Logger) bus.Options {
 	return bus.Options{
 		URL: f.URL, Name: name, CredentialsFile: f.Credentials, NKeySeedFile: f.NKeySeed, User: f.User,
 		PasswordFile: f.PasswordFile, TLSCA: f.CA, TLSCert: f.Cert, TLSKey: f.Key, Logger: log,
 	}
+}
+
+// Concurrency checks what --max-concurrency says; 0 stands for the workflow's own.
+func Concurrency(n int) error {
+	if n < 0 {
+		return Exit(ExitUsage, fmt.Errorf("--max-concurrency %d: it must be at least 1, or 0 for what the workflow says", n))
+	}
+	return nil
 }
 
 // LogFlags say how a program logs.

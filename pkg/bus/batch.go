@@ -57,7 +57,7 @@ func notSent(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("%w: %w: %w", ErrRefused, ErrTooLarge, err)
 	}
-	return fmt.Errorf("%w: %w", ErrRefused, err)
+	return fmt.Errorf("%w: %w", ErrRefused, whenAway(err))
 }
 
 func (s *Stream) commitBatch(ctx context.Context, commit *nats.Msg, count int, timeout time.Duration) (uint64, error) {

@@ -30,6 +30,9 @@ const (
 	pingsOutMax    = 3
 	drainTimeout   = 5 * time.Second
 	requestTimeout = 5 * time.Second
+	// connectWaitMax is the longest pause of Options.Retry, but for jitter; sayEvery is how often it says that it waits.
+	connectWaitMax = 5 * time.Second
+	sayEvery       = time.Minute
 )
 
 // Options say how to reach NATS. The zero value connects to URLDefault without credentials.
@@ -53,7 +56,8 @@ type Options struct {
 	InProcess *server.Server
 	// InboxPrefix is where answers come back: "_INBOX" when empty. A worker with its own permissions has its own.
 	InboxPrefix string
-	// Retry makes Connect try until its context is done when NATS cannot be reached; other errors still end it.
+	// Retry makes Connect try, at growing intervals, until its context is done while NATS cannot be reached or cannot
+	// answer yet; other errors still end it.
 	Retry bool
 	// ReconnectWait is the least time between two attempts to connect to one server; up to three times as much is added
 	// at random. ReconnectWaitDefault when 0.
@@ -102,16 +106,35 @@ var (
 
 // Connect connects and checks that the server can do what this project needs. Each error says what to do about it.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
-	c := &Conn{log: o.Logger, onErr: o.ErrorFunc, closed: make(chan struct{}), reconnected: map[int]func(){}}
-	if c.log == nil {
-		c.log = slog.Default()
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
+	wait, said := o.reconnectWait(), time.Time{}
+	for {
+		c, err := connect(ctx, o)
+		if err == nil || !o.Retry || errors.Is(err, ErrNoJetStream) || !errors.Is(err, ErrUnreachable) && !Passing(err) {
+			return c, err
+		}
+		if time.Since(said) > sayEvery {
+			said = time.Now()
+			o.Logger.Warn("NATS is not reachable yet; waiting for it", "error", err)
+		}
+		if gaveUp := pause(ctx, wait+rand.N(wait)); gaveUp != nil {
+			return nil, fmt.Errorf("%w: gave up: %w", err, gaveUp)
+		}
+		wait = min(2*wait, connectWaitMax)
+	}
+}
+
+// connect is Connect, once.
+func connect(ctx context.Context, o Options) (*Conn, error) {
+	c := &Conn{log: o.Logger, onErr: o.ErrorFunc, closed: make(chan struct{}), reconnected: map[int]func(){}}
 	c.link.Store(newLink())
 	options, err := c.natsOptions(o)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.dial(ctx, o, options); err != nil {
+	if err := c.dial(o, options); err != nil {
 		return nil, err
 	}
 	if err := c.check(ctx); err != nil {
@@ -187,27 +210,15 @@ func readPassword(o Options) (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
-// dial connects, with Retry until ctx is done.
-func (c *Conn) dial(ctx context.Context, o Options, options []nats.Option) error {
+func (c *Conn) dial(o Options, options []nats.Option) (err error) {
 	url := o.URL
 	if url == "" {
 		url = URLDefault
 	}
-	for {
-		nc, err := nats.Connect(url, options...)
-		if err == nil {
-			c.nc = nc
-			return nil
-		}
-		err = explainConnect(err, url, o)
-		if !o.Retry || !errors.Is(err, ErrUnreachable) {
-			return err
-		}
-		c.log.Warn("NATS is not reachable yet", "url", url, "error", err)
-		if gaveUp := pause(ctx, o.reconnectWait()+rand.N(3*o.reconnectWait())); gaveUp != nil {
-			return fmt.Errorf("%w: gave up: %w", err, gaveUp)
-		}
+	if c.nc, err = nats.Connect(url, options...); err != nil {
+		return explainConnect(err, url, o)
 	}
+	return nil
 }
 
 // explainConnect names the remedy of a failed connect.
@@ -315,7 +326,7 @@ func (c *Conn) RTT(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 	start := time.Now()
 	if err := c.nc.FlushWithContext(ctx); err != nil {
-		return 0, fmt.Errorf("measure the round trip to NATS: %w", err)
+		return 0, fmt.Errorf("measure the round trip to NATS: %w", whenAway(err))
 	}
 	return time.Since(start), nil
 }

@@ -78,7 +78,7 @@ func (d *doorbell) Publish(m *Dispatch) error {
 		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	if err != nil {
-		return fmt.Errorf("publish %s to the doorbell: %w", subject, err)
+		return fmt.Errorf("publish %s to the doorbell: %w", subject, whenAway(err))
 	}
 	return nil
 }

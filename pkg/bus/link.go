@@ -53,6 +53,14 @@ func newLink() *link {
 // errDisconnected ends what waits for an answer.
 var errDisconnected = errors.New("disconnected from NATS")
 
+// whenAway says what the client library's word for sending while disconnected means here, where nothing is buffered.
+func whenAway(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return errDisconnected
+	}
+	return err
+}
+
 // errNoAnswer ends what waited too long for one.
 var errNoAnswer = errors.New("no answer in time")
 

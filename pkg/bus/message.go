@@ -59,7 +59,7 @@ type Uplink struct {
 // StopOrder tells a worker to end an attempt and report it.
 type StopOrder struct {
 	AttemptRef
-	// Reason is spec.CauseCancelled, or "superseded" when somebody else holds the task or it is over: then no result is
+	// Reason is spec.CauseCancelled, or spec.StopSuperseded when somebody else holds the task or it is over: then no result is
 	// wanted, though a success still counts if it is the first.
 	Reason string
 }

@@ -52,7 +52,7 @@ func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration) ([]*Dis
 		tasks, _, err = p.pull(ctx, 1, expires, false)
 	}
 	if err != nil {
-		return tasks, fmt.Errorf("pull tasks of class %q: %w", p.class, err)
+		return tasks, fmt.Errorf("pull tasks of class %q: %w", p.class, whenAway(err))
 	}
 	return tasks, nil
 }

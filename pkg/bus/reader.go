@@ -126,7 +126,7 @@ func (r *reader) close() error {
 	}
 	if r.consumer != "" {
 		subject := "$JS.API.CONSUMER.DELETE." + r.stream.Name() + "." + r.consumer
-		err = errors.Join(err, r.stream.conn.nc.Publish(subject, nil))
+		err = errors.Join(err, whenAway(r.stream.conn.nc.Publish(subject, nil)))
 	}
 	r.consumer = ""
 	return err
@@ -186,7 +186,7 @@ func (r *reader) ask() error {
 	body := pullRequest(readBatch, max(readBytes, 2*r.stream.conn.MaxPayload()), readExpires, heartbeat, false)
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + r.stream.Name() + "." + r.consumer
 	if err := r.stream.conn.nc.PublishRequest(subject, r.sub.Subject, body); err != nil {
-		return fmt.Errorf("%w: %w", errReset, err)
+		return fmt.Errorf("%w: %w", errReset, whenAway(err))
 	}
 	r.outstanding += readBatch
 	return nil

@@ -103,6 +103,7 @@ func refusal(answer []byte) error {
 
 // withCause adds why ctx ended when err comes from that.
 func withCause(ctx context.Context, err error) error {
+	err = whenAway(err)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", err, cause)
 	}

@@ -69,7 +69,7 @@ func (c *Conn) send(subject string, data []byte) error {
 		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	if err != nil {
-		return fmt.Errorf("send to %s: %w", subject, err)
+		return fmt.Errorf("send to %s: %w", subject, whenAway(err))
 	}
 	return nil
 }

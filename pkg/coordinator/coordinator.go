@@ -127,7 +127,7 @@ func New(o Options) (*Coordinator, error) {
 // newCoordinator returns a coordinator without ports.
 func newCoordinator(o Options, h host.Host) *Coordinator {
 	c := &Coordinator{
-		o: o, id: randomID(), writer: newWriter(), log: o.Logger.With("run", o.Run), role: RoleStandby, host: h,
+		o: o, id: randomID(), writer: newWriter(), log: slog.New(newOutageLog(o.Logger.Handler(), h)).With("run", o.Run), role: RoleStandby, host: h,
 		trouble: "it has not started", broken: make(chan struct{}, 1),
 	}
 	c.metrics = newMetrics(c)

@@ -22,6 +22,7 @@ type ledger struct {
 
 	mu      sync.RWMutex
 	rows    rows
+	counts  Experiments
 	last    committed // without Changed
 	best    Best
 	hasBest bool
@@ -34,6 +35,28 @@ type ledger struct {
 type Best struct {
 	Task  spec.TaskID
 	Value float64
+}
+
+// Experiments counts a run's tasks by what became of them, without those of uncounted kinds (a proposer's).
+type Experiments struct {
+	Queued, Running              int
+	Completed, Failed, Cancelled int // Cancelled tasks are not in Failed
+}
+
+// count adds a task, or takes it away.
+func (e *Experiments) count(t *spec.Task, by int) {
+	switch {
+	case t.State == spec.StateQueued:
+		e.Queued += by
+	case !t.State.Terminal():
+		e.Running += by
+	case t.State == spec.StateCompleted:
+		e.Completed += by
+	case t.Cancelled && t.Outcome.Failure.Cause() == spec.CauseCancelled:
+		e.Cancelled += by
+	default:
+		e.Failed += by
+	}
 }
 
 // endingsMax is how many endings the rate looks back on.
@@ -64,6 +87,7 @@ func (g *ledger) restore(tasks []*spec.Task) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range tasks {
+		g.tally(nil, t)
 		if r := g.rows.add(t); t.State.Terminal() {
 			g.score(r)
 		}
@@ -88,6 +112,17 @@ func (g *ledger) task(id spec.TaskID) (t *spec.Task, ok bool) {
 	return nil, false
 }
 
+// tally counts a task that was before, unless it is new, and is after.
+func (g *ledger) tally(before, after *spec.Task) {
+	if g.uncounted(after.Spec.Kind) {
+		return
+	}
+	if before != nil {
+		g.counts.count(before, -1)
+	}
+	g.counts.count(after, 1)
+}
+
 // follow implements follower.
 func (g *ledger) follow(c *committed) {
 	g.mu.Lock()
@@ -95,8 +130,10 @@ func (g *ledger) follow(c *committed) {
 	for _, t := range c.changed {
 		r := g.rows.find(t.Spec.ID)
 		if r == nil {
+			g.tally(nil, t)
 			r = g.rows.add(t)
 		} else {
+			g.tally(r.task, t)
 			g.notePast(r.task, t, c.wall)
 			r.task = t
 		}
@@ -367,7 +404,9 @@ type Status struct {
 	Status spec.Status
 	Reason string // why it is stopped, or why nothing more is dispatched
 	Counts engine.Counts
-	Epoch  uint64
+	// Experiments leaves a proposer's tasks out; Counts does not.
+	Experiments Experiments
+	Epoch       uint64
 	// Best is the best experiment so far; nil when there is none, or no objective.
 	Best *Best
 	// PerMinute is the rate at which experiments end, over the newest of them; 0 when unknown.
@@ -378,7 +417,9 @@ type Status struct {
 func (g *ledger) status(now time.Time) Status {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	s := Status{Status: g.last.meta.Status, Reason: g.last.reason, Counts: g.last.counts, Epoch: g.last.position.epoch}
+	s := Status{
+		Status: g.last.meta.Status, Reason: g.last.reason, Counts: g.last.counts, Experiments: g.counts, Epoch: g.last.position.epoch,
+	}
 	if g.hasBest {
 		best := g.best
 		s.Best = &best

@@ -393,7 +393,7 @@ func (t *term) result(ctx context.Context, seq uint64, data []byte) {
 	for i := range m.Reports {
 		r := &m.Reports[i]
 		a := arrival{heard: true, event: engine.Reported{
-			AttemptRef: r.AttemptRef, Worker: m.Worker, Boot: m.Boot, Failure: r.Failure, Preempted: r.Preempted,
+			AttemptRef: r.AttemptRef, Worker: m.Worker, Failure: r.Failure, Preempted: r.Preempted,
 			Body: r.Body,
 		}}
 		if size := reportSize(r); size > t.c.halfRecord() {
@@ -421,7 +421,7 @@ func reportSize(r *bus.Report) int {
 
 // tooLarge is what becomes of a result that no record holds: a failure of its task, without the body.
 func tooLarge(r *bus.Report, m *bus.ResultMessage, size int) engine.Reported {
-	return engine.Reported{AttemptRef: r.AttemptRef, Worker: m.Worker, Boot: m.Boot, Failure: &spec.FailureRecord{
+	return engine.Reported{AttemptRef: r.AttemptRef, Worker: m.Worker, Failure: &spec.FailureRecord{
 		Kind: spec.MetricsCollectionFailed, Phase: spec.PhaseMetrics,
 		Message: fmt.Sprintf("its result takes %d bytes; leave large data in files", size),
 		Details: map[string]any{"cause": spec.CauseResultTooLarge},

@@ -100,7 +100,7 @@ func TestNeedsAppend(t *testing.T) {
 	e := New(Config{})
 	collect := func(at spec.EngineTime) (needs, empty bool) {
 		out := e.Collect(Now{Engine: at})
-		needs, empty = out.NeedsAppend(), out.Empty()
+		needs, empty = out.NeedsAppend(), isEmpty(out)
 		e.Reset()
 		return needs, empty
 	}

@@ -73,7 +73,6 @@ type Heartbeat struct {
 type Reported struct {
 	spec.AttemptRef
 	Worker    spec.WorkerID
-	Boot      uint64
 	Failure   *spec.FailureRecord // nil: success
 	Preempted bool
 	Body      []byte

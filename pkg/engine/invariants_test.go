@@ -261,7 +261,7 @@ func checkTurnOver(e *Engine) error {
 // checkReset holds that nothing is left in the output.
 func checkReset(e *Engine) error {
 	o := e.out
-	if !o.Empty() || o.StatusChanged || o.Again != 0 {
+	if !isEmpty(&o) || o.StatusChanged || o.Again != 0 {
 		return fmt.Errorf("Reset left %+v", o)
 	}
 	for _, c := range o.Changes[:cap(o.Changes)] {
@@ -270,4 +270,10 @@ func checkReset(e *Engine) error {
 		}
 	}
 	return nil
+}
+
+// isEmpty reports whether an output asks for nothing.
+func isEmpty(o *Output) bool {
+	return !o.NeedsAppend() && len(o.Publish) == 0 && len(o.Purge) == 0 && len(o.SendAgain) == 0 &&
+		len(o.Hooks) == 0 && len(o.Rejections) == 0 && len(o.Renames) == 0 && len(o.Replies) == 0
 }

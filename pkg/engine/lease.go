@@ -11,7 +11,7 @@ func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding)
 	case e.decidedBy(ref):
 		// Said before its result was sent: it is over by now.
 	case !live:
-		e.stop(w, ref, StopSuperseded)
+		e.stop(w, ref, spec.StopSuperseded)
 	case t.holds(ref):
 		t.Lease.Until = now.Engine + e.cfg.LeaseTTL
 		t.listed(now, h)
@@ -22,7 +22,7 @@ func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding)
 		e.claimed(now, t, w, boot, ref)
 		t.listed(now, h)
 	default:
-		e.stop(w, ref, StopSuperseded)
+		e.stop(w, ref, spec.StopSuperseded)
 	}
 }
 

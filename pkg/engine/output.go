@@ -37,12 +37,6 @@ func (o *Output) NeedsAppend() bool {
 	return len(o.Changes) > 0 || o.Meta != nil || len(o.Stops) > 0 || len(o.Receipts) > 0
 }
 
-// Empty reports whether there is nothing to do.
-func (o *Output) Empty() bool {
-	return !o.NeedsAppend() && len(o.Publish) == 0 && len(o.Purge) == 0 && len(o.SendAgain) == 0 &&
-		len(o.Hooks) == 0 && len(o.Rejections) == 0 && len(o.Renames) == 0 && len(o.Replies) == 0
-}
-
 // Withdrawal names a doorbell message.
 type Withdrawal struct {
 	Class   string
@@ -61,9 +55,6 @@ type StopOrder struct {
 	Answer
 	Reason string
 }
-
-// StopSuperseded is the reason of a StopOrder when somebody else holds the task or it is over.
-const StopSuperseded = "superseded"
 
 // Rejection is something refused: a result, or what an outcome wanted to add to the queue.
 type Rejection struct {

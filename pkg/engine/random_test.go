@@ -208,7 +208,7 @@ func (g *generator) drawHeartbeat() Heartbeat {
 }
 
 func (g *generator) drawReport() Reported {
-	r := Reported{AttemptRef: g.drawRef(), Worker: g.drawWorker(), Boot: 1, Children: g.drawSpecs(5), Body: []byte("body")}
+	r := Reported{AttemptRef: g.drawRef(), Worker: g.drawWorker(), Children: g.drawSpecs(5), Body: []byte("body")}
 	switch pick(g, "result", "ok", "ok", "retryable", "preempted", "failed") {
 	case "failed":
 		r.Failure = &spec.FailureRecord{Kind: spec.JobFailed, Phase: spec.PhaseJob}
@@ -284,7 +284,7 @@ func (w *honest) round(out *Output) *Output {
 		}
 	}
 	for _, ref := range w.sorted() { // the attempts of the round before are done
-		t.events = append(t.events, Reported{AttemptRef: ref, Worker: "honest", Boot: 1})
+		t.events = append(t.events, Reported{AttemptRef: ref, Worker: "honest"})
 		delete(w.held, ref)
 	}
 	for _, task := range out.Publish {

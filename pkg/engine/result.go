@@ -57,7 +57,7 @@ func (e *Engine) reject(r Reported, reason string) {
 func (e *Engine) succeeded(now Now, t *task, r Reported) {
 	e.unring(t, r.Attempt)
 	if t.State == spec.StateRunning && !t.holds(r.AttemptRef) {
-		e.stop(t.Lease.Worker, t.ref(), StopSuperseded)
+		e.stop(t.Lease.Worker, t.ref(), spec.StopSuperseded)
 	}
 	if t.Lease.Claim == 0 {
 		t.Started = now.Wall // its start was never heard of

@@ -463,7 +463,7 @@ func readSlots(t *testing.T, word string) spec.ClassSlots {
 // readReport reads the arrival of a result: ok, fail, fail retryable, or preempted.
 func readReport(t *testing.T, l line, _ uint64) Event {
 	r := Reported{
-		AttemptRef: readRef(t, l.word(0)), Worker: spec.WorkerID(l.value("worker", "w1")), Boot: 1,
+		AttemptRef: readRef(t, l.word(0)), Worker: spec.WorkerID(l.value("worker", "w1")),
 		Preempted: l.has("preempted"), Children: readChildren(t, l),
 	}
 	if body := l.value("body", ""); body != "" {

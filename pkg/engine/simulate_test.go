@@ -351,7 +351,7 @@ func (s *simulation) outcome() Reported {
 // end keeps and sends the result of an attempt.
 func (w *simWorker) end(s *simulation, ref spec.AttemptRef, r Reported) {
 	w.drop(ref)
-	r.AttemptRef, r.Worker, r.Boot = ref, w.id, w.boot
+	r.AttemptRef, r.Worker = ref, w.id
 	w.finished = append(w.finished, r)
 	w.send(s, r)
 }
@@ -409,7 +409,7 @@ func (w *simWorker) stop(s *simulation, order StopOrder) {
 	if !running || w.deaf(s) {
 		return
 	}
-	if order.Reason == StopSuperseded {
+	if order.Reason == spec.StopSuperseded {
 		w.drop(order.AttemptRef)
 		return
 	}

@@ -10,6 +10,9 @@ type AttemptRef struct {
 	Claim   ClaimID // 0 where no claim is known
 }
 
+// StopSuperseded is why a worker is told to end an attempt when somebody else holds its task, or the task is over.
+const StopSuperseded = "superseded"
+
 // ClassSlots is what a worker announces for one class.
 type ClassSlots struct {
 	Class string

@@ -40,7 +40,7 @@ func TestWhatIsExecutedIsNoted(t *testing.T) {
 	b.give(dispatch("unwanted", kind("wait")))
 	unwanted := b.awaitStart("unwanted")
 	b.tell(bus.Answer{Receipt: []bus.AttemptRef{report.AttemptRef, {Run: testRun, Task: "never held", Attempt: 1}}})
-	b.tell(bus.Answer{Stop: []bus.StopOrder{{AttemptRef: unwanted, Reason: StopSuperseded}}})
+	b.tell(bus.Answer{Stop: []bus.StopOrder{{AttemptRef: unwanted, Reason: spec.StopSuperseded}}})
 	b.until("the unwanted attempt is dropped", func() bool { return b.lastBeat().Slots[0].Free == 2 })
 	b.stop()
 	if err := b.end(); err != nil {

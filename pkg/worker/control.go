@@ -8,9 +8,6 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// StopSuperseded is the reason of a stop order when somebody else holds the task or it is over.
-const StopSuperseded = "superseded"
-
 // onAnswer obeys one answer of a run's leader. The link calls it from one goroutine; it never blocks.
 func (w *worker) onAnswer(answer bus.Answer) {
 	if !w.ledger.current(answer.Run, answer.Epoch) {

@@ -74,7 +74,7 @@ func TestSupersededProcess(t *testing.T) {
 	}
 	for task := range lines {
 		b.awaitProgress(task)
-		b.tell(stopOf(b.awaitStart(task), StopSuperseded))
+		b.tell(stopOf(b.awaitStart(task), spec.StopSuperseded))
 	}
 	report, result := b.report("succeed", 1)
 	if report.Failure != nil || result.Metrics["done"] != 1 {
@@ -295,7 +295,7 @@ func TestStoppedRunner(t *testing.T) {
 			},
 		}))
 		b.limit = time.Hour
-		for _, reason := range []string{spec.CauseCancelled, StopSuperseded, "something new"} {
+		for _, reason := range []string{spec.CauseCancelled, spec.StopSuperseded, "something new"} {
 			for _, name := range []string{"fail", "succeed"} {
 				task := spec.TaskID(name + reason)
 				b.give(dispatch(task, kind(name)))
@@ -307,7 +307,7 @@ func TestStoppedRunner(t *testing.T) {
 				t.Errorf("%s: cancelled, and filed as %+v", name, report.Failure)
 			}
 		}
-		for _, reason := range []string{StopSuperseded, "something new"} {
+		for _, reason := range []string{spec.StopSuperseded, "something new"} {
 			if report, _ := b.report(spec.TaskID("succeed"+reason), 1); report.Failure != nil {
 				t.Errorf("%s: filed as %+v", reason, report.Failure)
 			}

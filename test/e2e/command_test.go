@@ -111,28 +111,31 @@ func commandsOf(t *testing.T) (commands []string) {
 	return commands
 }
 
-// TestUsage calls the programs the wrong way: exit code 2 or 1, and a word on what is wrong.
+// TestUsage calls the programs the wrong way: exit code 2 where flags or arguments are wrong, 1 where what they name is, and
+// a word on it.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
+		code  int
 		args  []string
 		words []string
 	}{
-		{[]string{"autoresearch", "engine"}, []string{"workdir"}},
-		{[]string{"autoresearch", "engine", "--workdir", "d", "w.yaml"}, []string{"w.yaml", "--"}},
-		{[]string{"autoresearch", "engine", "--workdir", "d", "--workflow", "none.yaml"}, []string{"none.yaml", "no such file"}},
-		{[]string{"autoresearch", "engine", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
-		{[]string{"autoresearch", "engine", "--workdri", "d"}, []string{"--workdri"}},
-		{[]string{"autoresearch", "sumary"}, []string{"sumary"}},
-		{[]string{"autoresearch", "workflow", "check"}, []string{`unknown command "check"`}},
-		{[]string{"coordinator", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
-		{[]string{"worker"}, []string{"dir"}},
-		{[]string{"worker", "--dir", "d", "--slots", "none"}, []string{"--slots", `"none"`, "CLASS=N"}},
+		{2, []string{"autoresearch", "engine"}, []string{"workdir"}},
+		{2, []string{"autoresearch", "engine", "--workdir", "d", "w.yaml"}, []string{"w.yaml", "--"}},
+		{1, []string{"autoresearch", "engine", "--workdir", "d", "--workflow", "none.yaml"}, []string{"none.yaml", "no such file"}},
+		{1, []string{"autoresearch", "engine", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
+		{2, []string{"autoresearch", "engine", "--workdri", "d"}, []string{"--workdri"}},
+		{2, []string{"autoresearch", "engine", "--workdir", "d", "--max-concurrency", "-1"}, []string{"--max-concurrency", "-1", "at least 1"}},
+		{2, []string{"autoresearch", "sumary"}, []string{"sumary"}},
+		{2, []string{"autoresearch", "workflow", "check"}, []string{`unknown command "check"`}},
+		{1, []string{"coordinator", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
+		{2, []string{"coordinator", "--workdir", "d", "--max-concurrency", "-1"}, []string{"--max-concurrency", "-1", "at least 1"}},
+		{2, []string{"worker"}, []string{"dir"}},
+		{2, []string{"worker", "--dir", "d", "more"}, []string{"more"}},
+		{2, []string{"worker", "--dir", "d", "--slots", "none"}, []string{"--slots", `"none"`, "CLASS=N"}},
 	} {
 		p := start(t, c.args[0], c.args[1:]...)
-		if code := p.wait(); code != 1 && code != 2 {
-			t.Errorf("exit code %d: %s", code, p)
-		}
+		p.wantExit(c.code)
 		p.wantSaid(c.words...)
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -101,8 +103,48 @@ func TestRefusedDaemon(t *testing.T) {
 		start(t, name, append(args, "--nats", good.url(), "--http", taken.Addr().String())...).
 			wantRefusal(taken.Addr().String(), "in use", "--http")
 		start(t, name, append(args, "--nats", bare.url())...).wantRefusal("without JetStream", "nats-server -js")
-		start(t, name, append(args, "--nats", nobody)...).wantRefusal("cannot reach NATS", nobody, "nats-server -js")
+		waiting := start(t, name, append(args, "--nats", nobody)...)
+		waiting.says("not reachable yet.*cannot reach NATS.*" + nobody + ".*nats-server -js")
+		waiting.signal(syscall.SIGTERM)
+		waiting.wantExit(0)
 	}
+}
+
+// TestDaemonsBeforeNATS starts coordinator and worker before there is a server: they live and are not ready, and work as
+// soon as it comes.
+func TestDaemonsBeforeNATS(t *testing.T) {
+	t.Parallel()
+	all := tasks(2, "t%d", payload{})
+	f := newFleet(t, 1, all)
+	f.nats.kill()
+	w := newWorkdir(t)
+	coordinator, worker := f.coordinator(w), f.worker(f.newWorkerDir(), 1)
+	for _, d := range []*daemon{coordinator, worker} {
+		d.says("NATS is not reachable yet")
+		d.awaitCode("/readyz", http.StatusServiceUnavailable)
+		d.awaitCode("/healthz", http.StatusOK)
+	}
+	f.nats.restart()
+	coordinator.wantExit(0)
+	w.wantCompleted(ids(all)...)
+	f.lab.wantOnce(ids(all)...)
+}
+
+// TestCoordinatorToldTwice ends a coordinator that cannot write its last words: at the second signal it does not wait.
+func TestCoordinatorToldTwice(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, heldAndQueued(1))
+	coordinator := f.coordinator(newWorkdir(t))
+	coordinator.awaitRole("leader")
+	f.nats.signal(syscall.SIGSTOP)
+	coordinator.signal(syscall.SIGTERM)
+	began := time.Now()
+	for !coordinator.hasExited() && time.Since(began) < waitMax {
+		time.Sleep(waitPoll)
+		coordinator.signal(syscall.SIGTERM)
+	}
+	coordinator.wantExit(143)
+	f.nats.kill()
 }
 
 // startBareNATS starts a server without JetStream.
