@@ -54,8 +54,8 @@ mutants: ## Break the protocol on purpose, one patch at a time, and see that the
 chaos: ## Break real programs and a NATS cluster of three for CHAOS_MINUTES, shared by CHAOS_SEEDS
 	test/chaos/run.sh $(CHAOS_MINUTES) $(CHAOS_SEEDS)
 
-bench: build ## Measure throughput beside raw JetStream in the same run
-	$(BIN)/autoresearch bench
+bench: build ## Measure everything on this machine, beside raw JetStream, in under 20 minutes (BENCH='--quick')
+	$(BIN)/autoresearch bench $(BENCH)
 
 fuzz: ## Fuzz every decoder, each for FUZZTIME (default 10s)
 	@for package in $$($(GO) list ./...); do \

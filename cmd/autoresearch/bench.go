@@ -19,7 +19,7 @@ import (
 type benchOptions struct {
 	rows            []string
 	rounds          int
-	quick, sync     bool
+	quick           bool
 	output          string
 	dir, cpuProfile string
 }
@@ -28,16 +28,17 @@ func benchCommand() *cobra.Command {
 	var o benchOptions
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure the engine beside raw JetStream on this machine",
-		Long: `Measure the engine beside raw JetStream on this machine: the same number of tasks of the same size, as many in
-flight, on the same NATS server, in turn. The server runs as a child process with its files in a temporary folder. What
-counts is the ratio: rates of different machines, or of a busy one, do not compare.
+		Short: "Measure this engine on this machine, beside raw JetStream",
+		Long: `Measure this engine on this machine. NATS server, coordinators and workers run as processes of their own, over TCP, with
+their files in a temporary folder. Where a row has a yardstick, raw JetStream does the same number of tasks of the same size,
+as many in flight, on the same server, in turn: the ratio is what counts, for rates of different machines, or of a busy one,
+do not compare. The report says what each row is to reach on two cores, and whether it did.
 
 The rows:
 ` + bench.Describe(),
-		Example: `  autoresearch bench                             # every row: a minute or two
-  autoresearch bench --quick --only throughput   # a first impression
-  autoresearch bench --quick --sync-always       # as safe as can be: where group commit tells
+		Example: `  autoresearch bench                             # every row: under 20 minutes
+  autoresearch bench --quick                     # a first impression, under 3 minutes
+  autoresearch bench --only throughput,durable
   autoresearch bench -o json > bench.json
   autoresearch bench --only tree --cpuprofile cpu.prof && go tool pprof -top cpu.prof`,
 		Args: cobra.NoArgs,
@@ -46,26 +47,23 @@ The rows:
 	fs := cmd.Flags()
 	fs.StringSliceVar(&o.rows, "only", nil, "measure only the row `NAME` (may be repeated)")
 	fs.IntVar(&o.rounds, "rounds", bench.RoundsDefault, "measure each row `N` times and report medians")
-	fs.BoolVar(&o.quick, "quick", false,
-		fmt.Sprintf("%d tasks a round instead of %d", bench.TasksQuick, bench.TasksDefault))
-	fs.BoolVar(&o.sync, "sync-always", false,
-		`let NATS sync before each acknowledgement, as "autoresearch engine" does; raw JetStream then takes a minute a round`)
+	fs.BoolVar(&o.quick, "quick", false, "measure less of everything: the targets are not of these sizes")
 	fs.StringVarP(&o.output, "output", "o", "text", "report as `FORMAT`: text or json")
 	fs.StringVar(&o.dir, "dir", "", "make the temporary folder in `DIR`: a disk like the one NATS will have")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "",
-		"write a CPU profile of coordinator and worker, in the round measured last, to `FILE`")
-	cmd.AddCommand(benchServerCommand())
+		"write CPU profiles of the comparison measured last to `FILE` (coordinator) and FILE.worker")
+	cmd.AddCommand(benchChildCommand())
 	return cmd
 }
 
-// benchServer is the hidden subcommand that the benchmark starts itself with.
-const benchServer = "nats-server"
+// benchChild is the hidden subcommand that the benchmark starts its processes with.
+const benchChild = "child"
 
-func benchServerCommand() *cobra.Command {
+func benchChildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: benchServer, Hidden: true, DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return bench.ServeNATS(args, cmd.InOrStdin(), cmd.OutOrStdout())
+		Use: benchChild, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return bench.ServeChild(cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 }
@@ -79,7 +77,7 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program to start it as a server: %w", err)
+		return fmt.Errorf("find this program to start its processes: %w", err)
 	}
 	ctx, signals := cli.NotifySignals(parent)
 	defer signals.Stop()
@@ -100,12 +98,12 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 
 func (o *benchOptions) options(self string) bench.Options {
 	options := bench.Options{
-		ServerCommand: []string{self, "bench", benchServer}, Rows: o.rows, Rounds: o.rounds, Dir: o.dir,
-		SyncAlways: o.sync, CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
+		ChildCommand: []string{self, "bench", benchChild}, Rows: o.rows, Rounds: o.rounds, Dir: o.dir,
+		CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if o.quick {
-		options.Tasks = bench.TasksQuick
+		options.Sizes = bench.SizesQuick
 	}
 	return options
 }

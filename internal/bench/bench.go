@@ -7,31 +7,26 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 )
 
-// Defaults of Options, and the number of tasks for a quick look.
-const (
-	TasksDefault  = 20_000
-	TasksQuick    = 5_000
-	RoundsDefault = 3
-)
+// RoundsDefault is how often each row measures.
+const RoundsDefault = 3
 
-// Options say what to measure. ServerCommand is required.
+// Options say what to measure. ChildCommand is required.
 type Options struct {
-	// ServerCommand is a command that hands the arguments behind it to ServeNATS, usually this very program with a
-	// hidden subcommand: so server, coordinator and worker do not share one Go scheduler.
-	ServerCommand []string
+	// ChildCommand is a command that runs ServeChild on its standard input and output, usually this very program with a
+	// hidden subcommand: so server, coordinator and workers do not share one Go scheduler, and can be killed.
+	ChildCommand []string
 	// Rows names the rows to measure; all when empty.
 	Rows []string
-	// Tasks is how many tasks each side does in a round, Rounds how many rounds there are. Zero means the defaults.
-	Tasks  int
+	// Sizes say how much is measured; SizesFull when zero. Rounds is how many rounds there are; zero means the default.
+	Sizes  Sizes
 	Rounds int
-	// SyncAlways makes NATS sync before each acknowledgement, as an engine on one machine has it, for both sides.
-	SyncAlways bool
 	// Dir is where a temporary folder is made; the system's when empty. On a RAM disk the numbers mean little.
 	Dir string
-	// CPUProfile, unless empty, is a file for a CPU profile of coordinator and worker, without raw JetStream, in the
-	// round measured last.
+	// CPUProfile, unless empty, is a file for a CPU profile of the coordinator, without raw JetStream, in the round of a
+	// comparison measured last; the worker's goes to the same name with ".worker" behind.
 	CPUProfile string
 	// Progress hears what is being done; nobody when nil. Logger hears warnings; slog.Default() when nil.
 	Progress io.Writer
@@ -41,8 +36,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Tasks <= 0 {
-		o.Tasks = TasksDefault
+	if o.Sizes.Tasks == 0 {
+		o.Sizes = SizesFull
 	}
 	if o.Rounds <= 0 {
 		o.Rounds = RoundsDefault
@@ -71,16 +66,35 @@ type row struct {
 	measure     measureFunc
 }
 
+// payloadDefault is what each task carries, slotsDefault how many run at once where a row names no other number.
+const (
+	payloadDefault = 200
+	slotsDefault   = 64
+)
+
 // rows are all benchmarks in the order they run. A new one is an entry here and a Result.
 var rows = []row{
 	{
 		"throughput", "independent tasks that do nothing, beside raw JetStream",
-		versus(load{name: "flat", payload: 200, window: 64}),
+		versus(load{Name: "flat", Payload: payloadDefault, Window: slotsDefault}, false,
+			func(v *Versus) Target { return atLeast("ratio to raw JetStream", v.Ratio, 0.8) }),
 	},
 	{
 		"tree", "a tree that grows from one root, four children a task, beside raw JetStream",
-		versus(load{name: "tree", fan: 4, payload: 200, window: 64}),
+		versus(load{Name: "tree", Fan: 4, Payload: payloadDefault, Window: slotsDefault}, false,
+			func(v *Versus) Target { return atLeast("ratio to raw JetStream", v.Ratio, 0.7) }),
 	},
+	{
+		"durable", "throughput where everything acknowledged was fsynced, beside raw JetStream",
+		versus(load{Name: "flat", Payload: payloadDefault, Window: slotsDefault}, true,
+			func(v *Versus) Target { return atLeast("tasks/s", v.TasksPerS, 12_000) }),
+	},
+	{"latency", "idle: submission to start; 64 slots busy: a result to the next start", at(false, measureLatency)},
+	{"scale", "rate and memory with up to a million tasks queued, random priorities", at(false, measureScale)},
+	{"recovery", "kill -9 of the coordinator with up to a million tasks, until it dispatches again", at(false, measureRecovery)},
+	{"workers", "a thousand workers of eight slots", at(false, measureWorkers)},
+	{"control", "cancel, reprioritise and pause with a million tasks queued", at(false, measureControl)},
+	{"occupancy", "how busy slots are while a proposer thinks", at(false, measureOccupancy)},
 }
 
 // Describe returns the rows, one a line, for a help text.
@@ -101,6 +115,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	report := &Report{Environment: environment(o)}
 	for _, r := range chosen {
+		began := time.Now()
 		result, err := r.measure(ctx, &o, r.name)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -108,6 +123,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err != nil {
 			return nil, fmt.Errorf("row %s: %w", r.name, err)
 		}
+		o.say("%s: done in %v", r.name, time.Since(began).Round(time.Second))
 		report.Rows = append(report.Rows, Row{Name: r.name, Result: result})
 	}
 	return report, nil

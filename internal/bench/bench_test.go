@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,20 +12,17 @@ import (
 	"time"
 )
 
-// shape is what readers of the JSON count on.
-type shape struct {
-	TasksPerS float64 `json:"tasks_per_s"`
-	RawPerS   float64 `json:"raw_per_s"`
-	Ratio     float64 `json:"ratio"`
-	Rounds    []struct {
-		TasksPerS float64 `json:"tasks_per_s"`
-		RawPerS   float64 `json:"raw_per_s"`
-		Ratio     float64 `json:"ratio"`
-	} `json:"rounds"`
-	Tasks        int    `json:"tasks"`
-	PayloadBytes int    `json:"payload_bytes"`
-	InFlight     int    `json:"in_flight"`
-	Durability   string `json:"durability"`
+// keys are what readers of the JSON count on, by row: a number each, in the row or in each of its items.
+var keys = map[string][]string{
+	"throughput": {"tasks_per_s", "raw_per_s", "ratio", "tasks", "payload_bytes", "in_flight"},
+	"tree":       {"tasks_per_s", "raw_per_s", "ratio"},
+	"durable":    {"tasks_per_s", "raw_per_s", "ratio"},
+	"latency":    {"submit_start_ms.p50", "submit_start_ms.p99", "turnaround_ms.p50", "turnaround_ms.p99"},
+	"scale":      {"queued", "tasks_per_s", "bytes_per_task"},
+	"recovery":   {"tasks", "seconds"},
+	"workers":    {"coordinator_cores", "server_cores", "leases_lost", "busy", "tasks_per_s"},
+	"control":    {"cancel_ms.p99", "reprioritise_ms.p99", "pause_ms.p99"},
+	"occupancy":  {"occupancy"},
 }
 
 // TestRows runs each row, which checks its own counts, and reads its report.
@@ -36,7 +32,7 @@ func TestRows(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			o := small(t)
-			o.Rows, o.SyncAlways = []string{r.name}, r.name == "tree"
+			o.Rows = []string{r.name}
 			report, err := Run(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
@@ -46,30 +42,56 @@ func TestRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got map[string]json.RawMessage
-			if err := json.Unmarshal(text, &got); err != nil || len(got) != 2 {
+			if err := json.Unmarshal(text, &got); err != nil || len(got) != 4 {
 				t.Fatalf("the report is %s (%v)", text, err)
 			}
-			checkShape(t, got[r.name])
+			checkKeys(t, r.name, got[r.name])
 			checkEnvironment(t, got["environment"])
+			checkSurroundings(t, r.name, got)
 		})
 	}
 }
 
-func checkShape(t *testing.T, text []byte) {
+func checkKeys(t *testing.T, row string, text []byte) {
 	t.Helper()
-	var got shape
-	if err := json.Unmarshal(text, &got); err != nil {
+	var items []any
+	if json.Unmarshal(text, &items) != nil {
+		items = []any{nil}
+		if err := json.Unmarshal(text, &items[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys[row]) == 0 || len(items) == 0 {
+		t.Errorf("row %s has %d keys and %d items", row, len(keys[row]), len(items))
+	}
+	for _, item := range items {
+		for _, key := range keys[row] {
+			value := item
+			for name := range strings.SplitSeq(key, ".") {
+				object, _ := value.(map[string]any)
+				value = object[name]
+			}
+			if _, ok := value.(float64); !ok {
+				t.Errorf("%s is %v in %s", key, value, text)
+			}
+		}
+	}
+}
+
+// checkSurroundings looks for what goes with a row: its durability, and each target with what was measured.
+func checkSurroundings(t *testing.T, row string, report map[string]json.RawMessage) {
+	t.Helper()
+	var durability map[string]string
+	if err := json.Unmarshal(report["durability"], &durability); err != nil || durability[row] == "" {
+		t.Errorf("the durability is %s (%v)", report["durability"], err)
+	}
+	var targets []Target
+	if err := json.Unmarshal(report["targets"], &targets); err != nil {
 		t.Fatal(err)
 	}
-	if got.Tasks != 200 || got.PayloadBytes != 200 || got.InFlight != 64 || got.Durability == "" || len(got.Rounds) != 2 {
-		t.Errorf("got %s", text)
-	}
-	if got.TasksPerS <= 0 || got.RawPerS <= 0 || got.Ratio <= 0 {
-		t.Errorf("got %s", text)
-	}
-	for _, r := range got.Rounds {
-		if r.TasksPerS <= 0 || r.RawPerS <= 0 || math.Abs(r.Ratio-r.TasksPerS/r.RawPerS) > 1e-9 {
-			t.Errorf("a round is %+v", r)
+	for _, target := range targets {
+		if target.Row != row || target.What == "" || target.Target == "" {
+			t.Errorf("a target is %+v", target)
 		}
 	}
 }
@@ -90,13 +112,14 @@ func checkEnvironment(t *testing.T, text []byte) {
 func TestTextReport(t *testing.T) {
 	t.Parallel()
 	v := &Versus{Tasks: 100, Durability: "none"}
+	v.met = []Target{atLeast("something", 1, 2)}
 	v.add(sample{tasks: 100, wall: time.Second}, sample{tasks: 100, wall: 500 * time.Millisecond})
 	var b bytes.Buffer
 	report := Report{Rows: []Row{{"some row", v}}, Environment: Environment{CPU: "a processor"}}
 	if err := report.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"some row", "100 tasks/s", "200 tasks/s", "0.500", "none", "a processor"} {
+	for _, want := range []string{"some row", "100 tasks/s", "200 tasks/s", "0.500", "none", "a processor", ">= 2", "MISSED"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, b.String())
 		}
@@ -114,30 +137,73 @@ func TestMedians(t *testing.T) {
 			t.Errorf("after %d rounds: %+v", i+1, v)
 		}
 	}
-	if v.MinMax.TasksPerS != [2]float64{10, 90} || v.MinMax.Ratio != [2]float64{1, 9} {
+	if v.MinMax.TasksPerS != (MinMax{10, 90}) || v.MinMax.Ratio != (MinMax{1, 9}) {
 		t.Errorf("extremes are %+v", v.MinMax)
 	}
 }
 
-// TestInterrupted ends a run in the middle of each side: everything it started must have ended, which goleak sees, and
-// nothing be left on disk, which small sees.
+// TestQuantiles takes the smallest value that so many do not exceed.
+func TestQuantiles(t *testing.T) {
+	t.Parallel()
+	took := make([]time.Duration, 200)
+	for i := range took {
+		took[i] = time.Duration(200-i) * time.Millisecond
+	}
+	if q := quantiles(took); q != (Quantiles{P50: 100, P99: 198}) {
+		t.Errorf("of 1 to 200 ms: %+v", q)
+	}
+	if q := quantiles([]time.Duration{time.Millisecond}); q != (Quantiles{P50: 1, P99: 1}) {
+		t.Errorf("of 1 ms: %+v", q)
+	}
+	if q := quantiles(nil); q != (Quantiles{}) {
+		t.Errorf("of none: %+v", q)
+	}
+}
+
+// TestTargets tells those that are met from those that are not, at the limit too.
+func TestTargets(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		target Target
+		want   bool
+	}{
+		{atLeast("", 1, 1), true}, {atLeast("", 0.99, 1), false}, {below("", 1, 1), false}, {below("", 0.99, 1), true},
+		{atMost("", 0, 0), true}, {atMost("", 1, 0), false},
+	} {
+		if c.target.Met != c.want {
+			t.Errorf("%+v", c.target)
+		}
+	}
+}
+
+// TestBusyBetween counts what lies in the window, and that only.
+func TestBusyBetween(t *testing.T) {
+	t.Parallel()
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	ran := [][2]time.Time{{at(0), at(2)}, {at(1), at(3)}, {at(9), at(12)}, {at(20), at(30)}}
+	if got := busyBetween(ran, at(1), at(11), 2); got != (1+2+2)/20.0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestInterrupted ends each row in the middle: everything it started must have ended, which goleak sees, and nothing be
+// left on disk, which small sees.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	for _, when := range []string{"raw JetStream: ", "engine: "} {
-		t.Run(when, func(t *testing.T) {
+	for row, when := range map[string]string{
+		"throughput": "raw JetStream: ", "recovery": "round 1", "workers": "steady",
+	} {
+		t.Run(row, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			o := small(t)
-			o.Rows, o.Tasks, o.Rounds = []string{"throughput"}, 1_000_000, 1
+			o.Rows = []string{row}
 			o.Progress = writerFunc(func(line []byte) {
 				if bytes.Contains(line, []byte(when)) {
 					cancel()
 				}
 			})
-			if when == "engine: " {
-				o.Tasks = 5_000 // raw JetStream goes first
-			}
 			if report, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, %v", report, err)
 			}
@@ -153,32 +219,37 @@ func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 func TestServerLost(t *testing.T) {
 	t.Parallel()
 	o := small(t).withDefaults()
-	a, err := openArena(t.Context(), &o, "throughput", load{name: "flat", payload: 200, window: 64, tasks: 1_000_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, release := a.server.guard(t.Context())
-	defer release()
-	if err := a.server.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-ctx.Done()
-	if err := context.Cause(ctx); !errors.Is(err, errServerEnded) {
+	_, err := at(false, func(ctx context.Context, s *site) (Result, error) {
+		s.server.crash()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})(t.Context(), &o, "throughput")
+	if !errors.Is(err, errChildEnded) {
 		t.Errorf("got %v", err)
-	}
-	if err := a.close(); err == nil {
-		t.Error("a server that was killed stopped without an error")
 	}
 }
 
-func TestServerThatCannotStart(t *testing.T) {
+// TestChildLost kills a process while it is asked for something.
+func TestChildLost(t *testing.T) {
+	t.Parallel()
+	p, err := spawn(t.Context(), small(t).ChildCommand, "coordinator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.crash()
+	if err := p.call(t.Context(), serviceLeader+".Counts", None{}, &None{}); !errors.Is(err, errChildEnded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestChildThatCannotStart(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string][]string{
-		"none": nil, "unknown": {filepath.Join(t.TempDir(), "nothing")}, "wrong": {os.Args[0], serverArgument, "--wrong"},
+		"none": nil, "unknown": {filepath.Join(t.TempDir(), "nothing")}, "ends at once": {"true"},
 	} {
 		o := small(t)
-		o.ServerCommand = command
-		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "start the NATS server") {
+		o.ChildCommand = command
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "NATS server") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -195,21 +266,23 @@ func TestUnknownRow(t *testing.T) {
 
 func TestCPUProfile(t *testing.T) {
 	o := small(t)
-	o.Rows, o.Rounds, o.CPUProfile = []string{"tree"}, 1, filepath.Join(t.TempDir(), "cpu.prof")
+	o.Rows, o.CPUProfile = []string{"tree"}, filepath.Join(t.TempDir(), "cpu.prof")
 	if _, err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if file, err := os.Stat(o.CPUProfile); err != nil || file.Size() == 0 {
-		t.Errorf("the profile is %v, %v", file, err)
+	for _, path := range []string{o.CPUProfile, o.CPUProfile + ".worker"} {
+		if file, err := os.Stat(path); err != nil || file.Size() == 0 {
+			t.Errorf("the profile is %v, %v", file, err)
+		}
 	}
 }
 
 // TestLoad checks that a load's tasks are all reached from its roots, each once, and have the size they should.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	for _, l := range []load{{tasks: 200}, {tasks: 1, fan: 4}, {tasks: 200, fan: 4}, {tasks: 201, fan: 1}} {
-		l.name, l.payload = "some-load", 200
-		known := newTally(l.tasks)
+	for _, l := range []load{{Tasks: 200}, {Tasks: 1, Fan: 4}, {Tasks: 200, Fan: 4}, {Tasks: 201, Fan: 1}} {
+		l.Name, l.Payload = "some-load", 200
+		known := newTally(l.Tasks)
 		next := make([]int, l.roots())
 		for i := range next {
 			next[i] = i
@@ -220,12 +293,12 @@ func TestLoad(t *testing.T) {
 			if !known.finish(i) {
 				t.Fatalf("%+v: task %d twice", l, i)
 			}
-			if ts := l.spec(i); len(ts.Payload) != l.payload || ts.Validate() != nil {
+			if ts := l.spec(i); len(ts.Payload) != l.Payload || ts.Validate() != nil {
 				t.Fatalf("%+v: task %d is %+v", l, i, ts)
 			} else if n, err := l.number(ts.ID); n != i || err != nil {
 				t.Fatalf("%+v: task %q is number %d, %v", l, ts.ID, n, err)
 			}
-			if l.fan > 0 {
+			if l.Fan > 0 {
 				for first, end := l.children(i); first < end; first++ {
 					next = append(next, first)
 				}

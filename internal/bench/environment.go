@@ -22,6 +22,7 @@ type Environment struct {
 	NATSClient string `json:"nats_go"`
 	Version    string `json:"autoresearch"`
 	Dir        string `json:"storage_dir"`
+	Quick      bool   `json:"quick,omitempty"`
 }
 
 func environment(o Options) Environment {
@@ -32,6 +33,7 @@ func environment(o Options) Environment {
 	return Environment{
 		CPU: cpuModel(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		NATSServer: server.VERSION, NATSClient: nats.Version, Version: o.Version, Dir: dir,
+		Quick: o.Sizes.Quick,
 	}
 }
 
@@ -52,8 +54,15 @@ func cpuModel() string {
 // clockTick is the unit of CPU times in /proc.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime reads a process's user and system time, 0 where that cannot be read.
-func cpuTime(pid int) time.Duration {
+// cpuTime is the user and system time that processes have taken so far, 0 where that cannot be read.
+func cpuTime(pids ...int) (total time.Duration) {
+	for _, pid := range pids {
+		total += cpuTimeOf(pid)
+	}
+	return total
+}
+
+func cpuTimeOf(pid int) time.Duration {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0

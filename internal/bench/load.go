@@ -4,44 +4,49 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 
 	"autoresearch/pkg/spec"
 )
 
-// load is the work that both sides do: tasks numbered from 0. With a fan, the children of task i are numbered
-// fan*i+1 to fan*i+fan, as far as there are so many tasks, and only task 0 is there at the start; without one, all are.
+// load is the work to be done: tasks numbered from 0. With a fan, the children of task i are numbered fan*i+1 to
+// fan*i+fan, as far as there are so many tasks, and only task 0 is there at the start; without one, all are. Its fields
+// are exported for the way to a child process.
 type load struct {
-	name    string // begins the ids: two loads on one side must not share them
-	tasks   int
-	fan     int
-	payload int // bytes of each task
-	window  int // the most tasks under way: the engine's budget and slots, raw's unanswered messages
+	Name    string // begins the ids: two loads of one run must not share them
+	Tasks   int
+	Fan     int
+	Payload int    // bytes of each task
+	Window  int    // the most tasks under way: the engine's budget and slots, raw's unanswered messages
+	Seed    uint64 // draws the priorities; 0: they are all the same
 }
 
 // warmup is a small load of the same kind, to be done before the clock starts.
 func (l load) warmup() load {
-	l.name, l.tasks = "warm", min(l.tasks, 10*l.window)
+	l.Name, l.Tasks = "warm", min(l.Tasks, 10*l.Window)
 	return l
 }
 
 // roots is how many tasks are there at the start: the first ones.
 func (l load) roots() int {
-	if l.fan > 0 {
-		return min(1, l.tasks)
+	if l.Fan > 0 {
+		return min(1, l.Tasks)
 	}
-	return l.tasks
+	return l.Tasks
 }
 
 // children returns the numbers of a task's children: first and those up to end, without end.
 func (l load) children(i int) (first, end int) {
-	first = min(l.tasks, l.fan*i+1)
-	return first, min(l.tasks, l.fan*(i+1)+1)
+	first = min(l.Tasks, l.Fan*i+1)
+	return first, min(l.Tasks, l.Fan*(i+1)+1)
 }
 
 // spec returns a task as the engine takes it, its payload a JSON object of the load's size.
 func (l load) spec(i int) spec.TaskSpec {
-	return spec.TaskSpec{ID: spec.TaskID(l.name + "-" + strconv.Itoa(i)), Kind: spec.KindDefault, Payload: l.object(i)}
+	return spec.TaskSpec{
+		ID: spec.TaskID(l.Name + "-" + strconv.Itoa(i)), Kind: spec.KindDefault, Priority: l.priority(i), Payload: l.object(i),
+	}
 }
 
 func (l load) specs(first, end int) []spec.TaskSpec {
@@ -52,22 +57,29 @@ func (l load) specs(first, end int) []spec.TaskSpec {
 	return specs
 }
 
+func (l load) priority(i int) float64 {
+	if l.Seed == 0 {
+		return spec.PriorityDefault
+	}
+	return rand.New(rand.NewPCG(l.Seed, uint64(i))).Float64()
+}
+
 // object returns {"n":i,"pad":"..."} of exactly the payload's size, or the shortest that is larger.
 func (l load) object(i int) spec.Payload {
-	head := fmt.Appendf(make([]byte, 0, l.payload), `{"n":%d,"pad":"`, i)
-	pad := max(0, l.payload-len(head)-len(`"}`))
+	head := fmt.Appendf(make([]byte, 0, l.Payload), `{"n":%d,"pad":"`, i)
+	pad := max(0, l.Payload-len(head)-len(`"}`))
 	return append(append(head, bytes.Repeat([]byte{'x'}, pad)...), `"}`...)
 }
 
 // number is the inverse of spec's id.
 func (l load) number(id spec.TaskID) (int, error) {
-	prefix := l.name + "-"
+	prefix := l.Name + "-"
 	if len(id) <= len(prefix) || string(id[:len(prefix)]) != prefix {
-		return 0, fmt.Errorf("task %q is not of load %s", id, l.name)
+		return 0, fmt.Errorf("task %q is not of load %s", id, l.Name)
 	}
 	i, err := strconv.Atoi(string(id[len(prefix):]))
-	if err != nil || i < 0 || i >= l.tasks || i > math.MaxUint32 {
-		return 0, fmt.Errorf("task %q is none of the %d of load %s", id, l.tasks, l.name)
+	if err != nil || i < 0 || i >= l.Tasks || i > math.MaxUint32 {
+		return 0, fmt.Errorf("task %q is none of the %d of load %s", id, l.Tasks, l.Name)
 	}
 	return i, nil
 }

@@ -5,22 +5,35 @@ import (
 	"log/slog"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
 
-// serverArgument makes this test program the NATS server that its tests start.
-const serverArgument = "serve-nats"
+// childArgument makes this test program a child process of its tests.
+const childArgument = "serve-child"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == serverArgument {
-		if err := ServeNATS(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == childArgument {
+		if err := ServeChild(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
+	// A child with the race detector else sleeps a second before it exits.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// sizesTiny take a moment.
+var sizesTiny = Sizes{
+	Tasks: 60, Starts: 5, Turnarounds: 100, TurnTask: time.Millisecond, Queued: []int{50}, Recovered: []int{200},
+	Controlled: 200, Controls: 5, Workers: 3, SlotsEach: 2, WorkersTask: 50 * time.Millisecond,
+	WorkersBeat: 100 * time.Millisecond, WorkersRound: 100 * time.Millisecond,
+	OccupancyTask: 50 * time.Millisecond, ProposerTime: 50 * time.Millisecond, OccupancyRound: 200 * time.Millisecond,
 }
 
 // small are options for a run of a moment, with its files where nothing may be left at the end of the test.
@@ -37,7 +50,7 @@ func small(t *testing.T) Options {
 		}
 	})
 	return Options{
-		ServerCommand: []string{self, serverArgument}, Tasks: 200, Rounds: 2, Dir: dir, Progress: t.Output(),
+		ChildCommand: []string{self, childArgument}, Sizes: sizesTiny, Rounds: 1, Dir: dir, Progress: t.Output(),
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }

@@ -24,15 +24,21 @@ const (
 	subjectRawResult = "bench.result"
 )
 
-// rawSide is the yardstick: what a program would do that uses JetStream with nothing around it. One connection publishes
-// tasks to a work queue and consumes results; the other pulls tasks, acks each at once and publishes its result. Both
-// streams lie in files. Every publish is asynchronous and its acknowledgement is checked.
+// rawSide is the yardstick: what a program would do that uses JetStream with nothing around it. This process publishes
+// tasks to a work queue and consumes results; a worker process pulls tasks, acks each at once and publishes its result.
+// Both streams lie in files. Every publish is asynchronous and its acknowledgement is checked.
 type rawSide struct {
-	up, down     *bus.Conn
-	upJS, downJS jetstream.JetStream
-	log          *slog.Logger
-	stops        []func()
-	job          atomic.Pointer[rawJob]
+	raw
+	worker *process
+	job    atomic.Pointer[rawJob]
+}
+
+// raw is one end of raw JetStream.
+type raw struct {
+	conn *bus.Conn
+	js   jetstream.JetStream
+	log  *slog.Logger
+	stop func() // stops consuming; nil before
 }
 
 // rawJob is one load under way.
@@ -49,25 +55,30 @@ type rawJob struct {
 }
 
 func openRaw(ctx context.Context, a *arena) (_ side, err error) {
-	r := &rawSide{log: a.log}
+	r := &rawSide{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
 		}
 	}()
-	if r.up, r.upJS, err = r.connect(ctx, a, "bench raw publisher"); err != nil {
+	conn, err := a.connect(ctx, "bench raw publisher")
+	if err != nil {
 		return nil, err
 	}
-	if r.down, r.downJS, err = r.connect(ctx, a, "bench raw worker"); err != nil {
+	if r.raw, err = newRaw(conn, a.log, r.fail); err != nil {
 		return nil, err
 	}
 	if err := r.createStreams(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.consume(ctx, r.downJS, rawTasks, a.load.window, jetstream.AckExplicitPolicy, r.onTask); err != nil {
+	if r.worker, err = spawn(ctx, a.o.ChildCommand, "raw worker"); err != nil {
 		return nil, err
 	}
-	return r, r.consume(ctx, r.upJS, rawResults, a.load.window, jetstream.AckNonePolicy, r.onResult)
+	args := RawWorkArgs{URL: a.url, Load: a.load}
+	if err := r.worker.call(ctx, serviceRawWorker+".Start", args, &None{}); err != nil {
+		return nil, err
+	}
+	return r, r.consume(ctx, rawResults, a.load.Window, jetstream.AckNonePolicy, r.onResult)
 }
 
 func (r *rawSide) createStreams(ctx context.Context) error {
@@ -79,29 +90,26 @@ func (r *rawSide) createStreams(ctx context.Context) error {
 		Name: rawResults, Subjects: []string{subjectRawResult}, Storage: jetstream.FileStorage,
 	}
 	for _, config := range []jetstream.StreamConfig{tasks, results} {
-		if _, err := r.upJS.CreateStream(ctx, config); err != nil {
+		if _, err := r.js.CreateStream(ctx, config); err != nil {
 			return fmt.Errorf("create stream %s: %w", config.Name, err)
 		}
 	}
 	return nil
 }
 
-func (r *rawSide) connect(ctx context.Context, a *arena, name string) (*bus.Conn, jetstream.JetStream, error) {
-	conn, err := a.connect(ctx, name)
-	if err != nil {
-		return nil, nil, err
-	}
+// newRaw returns an end whose failed publishes are told to failed.
+func newRaw(conn *bus.Conn, log *slog.Logger, failed func(error)) (raw, error) {
 	js, err := jetstream.New(conn.NATS(), jetstream.WithPublishAsyncErrHandler(
 		func(_ jetstream.JetStream, m *nats.Msg, err error) {
-			r.fail(fmt.Errorf("publish to %s: %w", m.Subject, err))
+			failed(fmt.Errorf("publish to %s: %w", m.Subject, err))
 		}))
-	return conn, js, err
+	return raw{conn: conn, js: js, log: log}, err
 }
 
 // consume calls handle for each message of a stream, pulled in batches that are asked for ahead.
-func (r *rawSide) consume(ctx context.Context, js jetstream.JetStream, stream string, window int,
-	ack jetstream.AckPolicy, handle func(jetstream.Msg)) error {
-	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{AckPolicy: ack, MemoryStorage: true})
+func (r *raw) consume(ctx context.Context, stream string, window int, ack jetstream.AckPolicy,
+	handle func(jetstream.Msg)) error {
+	consumer, err := r.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{AckPolicy: ack, MemoryStorage: true})
 	if err != nil {
 		return fmt.Errorf("create a consumer of %s: %w", stream, err)
 	}
@@ -112,7 +120,7 @@ func (r *rawSide) consume(ctx context.Context, js jetstream.JetStream, stream st
 	if err != nil {
 		return fmt.Errorf("consume %s: %w", stream, err)
 	}
-	r.stops = append(r.stops, func() { consuming.Stop(); <-consuming.Closed() })
+	r.stop = func() { consuming.Stop(); <-consuming.Closed() }
 	return nil
 }
 
@@ -122,7 +130,7 @@ const rawBatches = 8
 
 // do implements side: from the first publish to the last result consumed.
 func (r *rawSide) do(ctx context.Context, l load) error {
-	j := &rawJob{load: l, publish: r.publishTask(l), last: make(chan struct{}), results: newTally(l.tasks)}
+	j := &rawJob{load: l, publish: r.publishTask(l), last: make(chan struct{}), results: newTally(l.Tasks)}
 	j.known = [][2]int{{0, l.roots()}}
 	r.job.Store(j)
 	j.fill()
@@ -136,14 +144,15 @@ func (r *rawSide) do(ctx context.Context, l load) error {
 
 // check implements side: every publish was acknowledged, and every task acked, so that the work queue is empty.
 func (r *rawSide) check(ctx context.Context) error {
-	for _, js := range []jetstream.JetStream{r.upJS, r.downJS} {
-		select {
-		case <-js.PublishAsyncComplete():
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	select {
+	case <-r.js.PublishAsyncComplete():
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	stream, err := r.upJS.Stream(ctx, rawTasks)
+	if err := r.worker.call(ctx, serviceRawWorker+".Check", None{}, &None{}); err != nil {
+		return err
+	}
+	stream, err := r.js.Stream(ctx, rawTasks)
 	for err == nil {
 		var info *jetstream.StreamInfo
 		if info, err = stream.Info(ctx); err == nil && info.State.Msgs == 0 {
@@ -156,7 +165,7 @@ func (r *rawSide) check(ctx context.Context) error {
 // publishTask publishes one task: its number, and as many bytes as the engine's payload has.
 func (r *rawSide) publishTask(l load) func(i int) error {
 	return func(i int) error {
-		_, err := r.upJS.PublishMsgAsync(&nats.Msg{Subject: subjectRawTask, Data: rawMessage(i, l.payload)})
+		_, err := r.js.PublishMsgAsync(&nats.Msg{Subject: subjectRawTask, Data: rawMessage(i, l.Payload)})
 		return err
 	}
 }
@@ -165,21 +174,6 @@ func rawMessage(i, size int) []byte {
 	data := make([]byte, max(size, 4))
 	binary.BigEndian.PutUint32(data, uint32(i))
 	return data
-}
-
-// onTask is the worker: the result is as long as the task and its children's specs.
-func (r *rawSide) onTask(m jetstream.Msg) {
-	i := int(binary.BigEndian.Uint32(m.Data()))
-	l := r.job.Load().load
-	size := l.payload
-	if l.fan > 0 {
-		first, end := l.children(i)
-		size += (end - first) * l.payload
-	}
-	_, err := r.downJS.PublishMsgAsync(&nats.Msg{Subject: subjectRawResult, Data: rawMessage(i, size)})
-	if err = errors.Join(err, m.Ack()); err != nil {
-		r.fail(fmt.Errorf("task %d: %w", i, err))
-	}
 }
 
 // onResult is the publisher's other half: it publishes what a result made room for.
@@ -206,20 +200,90 @@ func (r *rawSide) finished() int {
 	return j.results.finished()
 }
 
+func (r *rawSide) pids() []int { return []int{r.worker.pid()} }
+
 func (r *rawSide) close() error {
-	for _, stop := range r.stops {
-		stop()
-	}
 	var errs []error
-	if r.up != nil {
-		errs = append(errs, removeStreams(r.up, rawTasks, rawResults))
+	if r.worker != nil {
+		errs = append(errs, r.worker.stop())
 	}
-	for _, c := range []*bus.Conn{r.down, r.up} {
-		if c != nil {
-			errs = append(errs, c.Close())
-		}
+	if r.stop != nil {
+		r.stop()
+	}
+	if r.js != nil {
+		errs = append(errs, removeStreams(r.conn, rawTasks, rawResults))
+	}
+	if r.conn != nil {
+		errs = append(errs, r.conn.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// RawWorkerService is the worker of raw JetStream.
+type RawWorkerService struct {
+	*child
+	rawWorker atomic.Pointer[rawWorker]
+}
+
+// RawWorkArgs say for whom it works.
+type RawWorkArgs struct {
+	URL  string
+	Load load
+}
+
+// Start starts the worker.
+func (s *RawWorkerService) Start(args RawWorkArgs, _ *None) error {
+	conn, err := s.connect(args.URL, "bench raw worker")
+	if err != nil {
+		return err
+	}
+	w := &rawWorker{load: args.Load}
+	if w.raw, err = newRaw(conn, s.log, w.fail); err != nil {
+		return err
+	}
+	if err := w.consume(s.ctx, rawTasks, args.Load.Window, jetstream.AckExplicitPolicy, w.onTask); err != nil {
+		return err
+	}
+	s.rawWorker.Store(w)
+	s.atEnd(func() error { w.stop(); return nil })
+	return nil
+}
+
+// Check returns an error unless all that the worker published was acknowledged.
+func (s *RawWorkerService) Check(None, *None) error {
+	w := s.rawWorker.Load()
+	select {
+	case <-w.js.PublishAsyncComplete():
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+	if err := w.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// rawWorker pulls tasks, acks each at once and publishes its result.
+type rawWorker struct {
+	raw
+	load load
+	err  atomic.Pointer[error] // the last
+}
+
+func (w *rawWorker) fail(err error) { w.err.Store(&err) }
+
+// onTask makes a result that is as long as the task and its children's specs.
+func (w *rawWorker) onTask(m jetstream.Msg) {
+	i := int(binary.BigEndian.Uint32(m.Data()))
+	size := w.load.Payload
+	if w.load.Fan > 0 {
+		first, end := w.load.children(i)
+		size += (end - first) * w.load.Payload
+	}
+	_, err := w.js.PublishMsgAsync(&nats.Msg{Subject: subjectRawResult, Data: rawMessage(i, size)})
+	if err = errors.Join(err, m.Ack()); err != nil {
+		w.fail(fmt.Errorf("task %d: %w", i, err))
+	}
 }
 
 // take counts a result and learns of the task's children.
@@ -231,7 +295,7 @@ func (j *rawJob) take(i int) {
 		return
 	}
 	j.flying--
-	if j.load.fan > 0 {
+	if j.load.Fan > 0 {
 		first, end := j.load.children(i)
 		j.known = append(j.known, [2]int{first, end})
 	}
@@ -244,7 +308,7 @@ func (j *rawJob) take(i int) {
 func (j *rawJob) fill() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.flying < j.load.window && len(j.known) > 0 {
+	for j.flying < j.load.Window && len(j.known) > 0 {
 		next := &j.known[0]
 		if next[0] >= next[1] {
 			j.known = j.known[1:]

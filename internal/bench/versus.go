@@ -4,27 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
-
-	"autoresearch/pkg/bus"
 )
 
-// arena is where the sides of one row meet: the NATS server that both use, and how each is measured.
+// arena is a site where the two sides of a comparison meet.
 type arena struct {
-	o      *Options
-	row    string
-	load   load
-	dir    string
-	server *serverProcess
-	log    *slog.Logger
-	opened int // sides opened so far
+	*site
+	load load
 }
 
 // side is one of the two that are compared. It is opened for each round, and closed with all it made on the server.
@@ -36,6 +25,8 @@ type side interface {
 	// finished is how many tasks of the load are finished. It is called from another goroutine, from before do until it
 	// returns.
 	finished() int
+	// pids are the processes that do the side's work beside this one and the server.
+	pids() []int
 	close() error
 }
 
@@ -45,7 +36,7 @@ type openFunc func(ctx context.Context, a *arena) (side, error)
 type sample struct {
 	tasks              int
 	wall               time.Duration
-	clientCPU, natsCPU time.Duration // of this process, of the server's
+	clientCPU, natsCPU time.Duration // of this process and the worker's, of the server's
 }
 
 func (s sample) perSecond() float64 { return float64(s.tasks) / s.wall.Seconds() }
@@ -57,77 +48,30 @@ func (s sample) cpu() CPU {
 }
 
 // versus compares the engine with raw JetStream in rounds. Which of the two goes first alternates.
-func versus(l load) measureFunc {
-	return func(ctx context.Context, o *Options, name string) (Result, error) {
+func versus(l load, syncAlways bool, targets ...func(*Versus) Target) measureFunc {
+	return at(syncAlways, func(ctx context.Context, s *site) (Result, error) {
 		l := l // rows may be measured at the same time
-		l.tasks = o.Tasks
-		r := &Versus{Tasks: l.tasks, PayloadBytes: l.payload, InFlight: l.window, Durability: durability(o)}
-		a, err := openArena(ctx, o, name, l)
-		if err != nil {
+		l.Tasks = s.o.Sizes.Tasks
+		r := &Versus{Tasks: l.Tasks, PayloadBytes: l.Payload, InFlight: l.Window, Durability: durability(syncAlways)}
+		if err := (&arena{site: s, load: l}).rounds(ctx, r); err != nil {
 			return nil, err
 		}
-		guarded, release := a.server.guard(ctx)
-		err = a.rounds(guarded, r)
-		release()
-		return r, errors.Join(err, a.close())
-	}
+		for _, target := range targets {
+			r.met = append(r.met, target(r))
+		}
+		return r, nil
+	})
 }
 
-// durability says what an acknowledged task survives in these rows.
-func durability(o *Options) string {
-	sync := "default sync (acknowledged before fsync, fsync every 2 min)"
-	if o.SyncAlways {
-		sync = "sync always (fsync before each acknowledgement)"
+// durability says what an acknowledged task survives in a row.
+func durability(syncAlways bool) string {
+	if syncAlways {
+		return "NATS: sync_interval always (fsync before each acknowledgement of a file stream); " + spoolDurability
 	}
-	return "NATS: file storage, " + sync + "; worker: an fsync of its own for each group of results"
+	return "NATS: file storage, default sync (acknowledged before fsync, fsync every 2 min); " + spoolDurability
 }
 
-func openArena(ctx context.Context, o *Options, name string, l load) (*arena, error) {
-	dir, err := os.MkdirTemp(o.Dir, "autoresearch-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make a temporary folder: %w", err)
-	}
-	a := &arena{o: o, row: name, load: l, dir: dir, log: o.Logger}
-	a.server, err = startServer(ctx, o.ServerCommand, filepath.Join(dir, "nats"), o.SyncAlways)
-	if err == nil {
-		err = a.keepStream(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return a, nil
-}
-
-// keepStream makes a stream that stays: after an account's last stream is deleted, the next create fails at times.
-func (a *arena) keepStream(ctx context.Context) error {
-	conn, err := a.connect(ctx, "bench")
-	if err != nil {
-		return err
-	}
-	js, err := jetstream.New(conn.NATS())
-	if err == nil {
-		_, err = js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: "BENCH_KEEP", Subjects: []string{"bench.keep"}, Storage: jetstream.MemoryStorage,
-		})
-	}
-	return errors.Join(err, conn.Close())
-}
-
-// connect connects over TCP, with the same settings for both sides.
-func (a *arena) connect(ctx context.Context, name string) (*bus.Conn, error) {
-	return bus.Connect(ctx, bus.Options{URL: a.server.url, Name: name, Logger: a.log})
-}
-
-func (a *arena) close() error {
-	var err error
-	if a.server != nil {
-		err = a.server.stop()
-	}
-	if err := errors.Join(err, os.RemoveAll(a.dir)); err != nil {
-		return fmt.Errorf("clean up after row %s: %w", a.row, err)
-	}
-	return nil
-}
+const spoolDurability = "worker: each group of results fsynced in its spool before it is sent"
 
 // rounds measures both sides in turn.
 func (a *arena) rounds(ctx context.Context, r *Versus) error {
@@ -152,7 +96,6 @@ func (a *arena) rounds(ctx context.Context, r *Versus) error {
 
 // measure opens a side, warms it up, and times the load.
 func (a *arena) measure(ctx context.Context, what string, open openFunc) (took sample, err error) {
-	a.opened++
 	s, err := open(ctx, a)
 	if err != nil {
 		return sample{}, err
@@ -179,14 +122,14 @@ func (a *arena) time(ctx context.Context, what string, s side, l load) (sample, 
 	watched, stop := a.watch(ctx, what, s, l)
 	defer stop()
 	runtime.GC() // each side pays for its own garbage only
-	own, server := os.Getpid(), a.server.cmd.Process.Pid
-	ownBefore, serverBefore := cpuTime(own), cpuTime(server)
+	clients := append(s.pids(), os.Getpid())
+	clientsBefore, serverBefore := cpuTime(clients...), cpuTime(a.server.pid())
 	began := time.Now()
 	if err := s.do(watched, l); err != nil {
 		return sample{}, err
 	}
-	took := sample{tasks: l.tasks, wall: time.Since(began)}
-	took.clientCPU, took.natsCPU = cpuTime(own)-ownBefore, cpuTime(server)-serverBefore
+	took := sample{tasks: l.Tasks, wall: time.Since(began)}
+	took.clientCPU, took.natsCPU = cpuTime(clients...)-clientsBefore, cpuTime(a.server.pid())-serverBefore
 	stop()
 	ctx, cancel := context.WithTimeoutCause(ctx, stuckAfter, errStuck)
 	defer cancel()
@@ -229,7 +172,7 @@ func (a *arena) follow(ctx context.Context, what string, s side, l load) (stuck 
 		if n := s.finished(); n != last {
 			last, moved = n, time.Now()
 		}
-		a.o.say("%s: %d of %d tasks", what, last, l.tasks)
+		a.o.say("%s: %d of %d tasks", what, last, l.Tasks)
 	}
 	return true
 }

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"internal/host":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
-	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/spec"},
+	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
 }
 
 // free are the roots of programs and tests: they may import anything, and nothing may import them.
