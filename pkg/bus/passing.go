@@ -10,7 +10,7 @@ import (
 
 // passing are the errors of a connection or a server that is away for a time.
 var passing = []error{
-	errDisconnected, errNoAnswer, ErrAmbiguous, ErrRefused, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders,
+	errDisconnected, errNoAnswer, errReset, ErrAmbiguous, ErrRefused, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders,
 	nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrNoServers, nats.ErrStaleConnection,
 }
 

@@ -20,7 +20,9 @@ const (
 	readExpires  = 30 * time.Second
 	readSilence  = 5 * time.Second  // without a message or heartbeat the consumer is taken for lost
 	readInactive = 30 * time.Second // after which the server drops a consumer that nobody uses
-	readResets   = 10               // of a bounded read, without progress
+	readResets   = 15               // of a bounded read, without progress
+
+	readResetWait = 50 * time.Millisecond // before the second reset of a bounded read, and so much more before each other
 
 	followHeartbeat  = 2 * time.Second
 	boundedHeartbeat = 500 * time.Millisecond
@@ -49,7 +51,7 @@ func newReader(s *Stream, from uint64) *reader {
 	return &reader{stream: s, next: max(from, 1)}
 }
 
-// errReset asks for a new consumer.
+// errReset asks for a new consumer. It passes: a read that had several in vain may be tried again later.
 var errReset = errors.New("the reader's consumer is lost")
 
 // open looks at the stream and makes a consumer. It returns ErrMissing when the stream does not exist, and ErrGap when
@@ -225,7 +227,11 @@ func (r *reader) take(m *nats.Msg) (*Message, error) {
 	if meta.Sequence.Consumer != r.delivered+1 {
 		return nil, fmt.Errorf("%w: delivery %d follows %d", errReset, meta.Sequence.Consumer, r.delivered)
 	}
-	r.delivered, r.pending, r.next = meta.Sequence.Consumer, meta.NumPending, meta.Sequence.Stream+1
+	r.delivered, r.pending = meta.Sequence.Consumer, meta.NumPending
+	if meta.Sequence.Stream < r.next {
+		return nil, nil // a consumer of a copy that ends before what is wanted begins at that end
+	}
+	r.next = meta.Sequence.Stream + 1
 	return &Message{Subject: m.Subject, Seq: meta.Sequence.Stream, Header: m.Header, Data: m.Data, Time: meta.Timestamp}, nil
 }
 
@@ -297,7 +303,7 @@ func (s *Stream) read(ctx context.Context, from uint64, toEnd bool, fn func(m *M
 		return 0, err
 	}
 	last = r.last
-	for r.pending > 0 && (toEnd || r.next <= last) {
+	for toEnd || r.next <= last {
 		m, err := r.receiveBounded(ctx)
 		if err != nil {
 			return last, s.fail("read", err)
@@ -315,18 +321,36 @@ func (s *Stream) read(ctx context.Context, from uint64, toEnd bool, fn func(m *M
 	return last, nil
 }
 
-// receiveBounded is receive with some new consumers, but not for ever. It returns no message when a new consumer finds
-// that there is none to come.
+// receiveBounded is receive with some new consumers, but not for ever. It returns no message when there is none to come.
 func (r *reader) receiveBounded(ctx context.Context) (*Message, error) {
 	for resets := 0; ; resets++ {
-		m, err := r.receive(ctx)
+		m, err := r.receiveOrEnd(ctx)
 		if !errors.Is(err, errReset) || resets == readResets {
 			return m, err
 		}
-		if err := r.reopen(ctx); err != nil || r.pending == 0 {
+		if err := pause(ctx, time.Duration(resets)*readResetWait); err != nil {
+			return nil, err
+		}
+		if err := r.reopen(ctx); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// receiveOrEnd is receive that knows the end: no message. A consumer has one copy of a replicated stream, which may be
+// behind; what its end is only the stream's leader knows.
+func (r *reader) receiveOrEnd(ctx context.Context) (*Message, error) {
+	if r.pending > 0 {
+		return r.receive(ctx)
+	}
+	m, err := r.stream.GetNext(ctx, ">", r.next)
+	switch {
+	case errors.Is(err, ErrNoMessage):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: it ends before message %d", errReset, m.Seq)
 }
 
 func (r *reader) reopen(ctx context.Context) error {
