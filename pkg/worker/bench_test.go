@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +53,20 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkCommand measures the supervision of a command that does nothing.
+func BenchmarkCommand(b *testing.B) {
+	path, err := exec.LookPath("true")
+	if err != nil {
+		b.Skip(err)
+	}
+	for range b.N {
+		c := &command{path: path, argv: []string{path}, stdout: io.Discard, stderr: io.Discard}
+		if ended, err := c.run(b.Context()); err != nil || ended.code != 0 {
+			b.Fatalf("%+v, %v", ended, err)
+		}
+	}
 }
 
 // feedLink brings as many tasks as are asked for and receipts every result at once.

@@ -69,10 +69,13 @@ func (w *worker) commandOf(a *attempt, files attemptFiles, resumed bool) (*comma
 		stdin = bytes.NewReader(recipe.Stdin)
 	}
 	return &command{
-		path: path, argv: recipe.Argv, env: env, dir: dir, stdin: stdin, grace: w.grace(recipe), killed: w.killed,
+		path: path, argv: recipe.Argv, env: env, dir: dir, umask: umaskDefault, stdin: stdin, grace: w.grace(recipe), killed: w.killed,
 		started: func() { a.watchLimits(w.stop) },
 	}, nil
 }
+
+// umaskDefault lets an experiment's files be read by all and written by its user.
+const umaskDefault = 0o022
 
 // captured is the output of a command while it runs.
 type captured struct {

@@ -4,26 +4,29 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"autoresearch/internal/shim"
 )
 
-// pipeDrainMax is how long after the end of a command its pipes are read on. A process that left the group and holds them
+// pipeDrainMax is how long after the end of a command its pipes are read on. A process that was not found and holds them
 // open is not waited for.
 const pipeDrainMax = 2 * time.Second
 
 // command is one process tree under supervision. The whole of how a command is started, signalled and reaped is in this
-// file and in its two variants for systems.
+// file and in its two variants: on Linux it runs under a shim (exec_linux.go), elsewhere in a process group
+// (exec_unix.go).
 type command struct {
 	path   string // of the program, resolved
 	argv   []string
 	env    []string
 	dir    string
+	umask  int
+	limits shim.Limits
 	stdin  io.Reader // nil: /dev/null
 	stdout io.Writer
 	stderr io.Writer
@@ -42,16 +45,18 @@ type exit struct {
 	// sent is the last signal we sent before the end; 0 when it ended by itself.
 	sent     syscall.Signal
 	duration time.Duration
+	// usage is what it used, with all its descendants; zero where nobody counts.
+	usage shim.Usage
 }
 
-// run starts the command in a process group of its own, waits for its end, and leaves no process of the group behind. When
-// ctx is done the group gets SIGTERM and, after the grace, SIGKILL. Should the worker die, Linux kills the command
-// (not its descendants). The error says why the command was not started, and is nil otherwise.
+// run starts the command, waits for its end, and leaves no process of it behind. When ctx is done its process group gets
+// SIGTERM and, after the grace, all of it SIGKILL. Should the worker die, all of it is killed too (on Linux; elsewhere it
+// goes on). The error says why the command was not started, and is nil otherwise.
 func (c *command) run(ctx context.Context) (exit, error) {
 	if err := context.Cause(ctx); err != nil {
 		return exit{}, err
 	}
-	child := &child{cmd: c.build(), up: make(chan error, 1), exited: make(chan struct{}), gone: make(chan struct{})}
+	child := newChild(c)
 	go child.live()
 	if err := <-child.up; err != nil {
 		return exit{}, err
@@ -61,15 +66,9 @@ func (c *command) run(ctx context.Context) (exit, error) {
 	}
 	sent := c.supervise(ctx, child)
 	<-child.gone
-	code, signal := exitStatus(child.cmd)
-	return exit{code: code, signal: signal, sent: sent, duration: child.ended.Sub(child.began)}, nil
-}
-
-func (c *command) build() *exec.Cmd {
-	return &exec.Cmd{
-		Path: c.path, Args: c.argv, Env: c.env, Dir: c.dir, Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr,
-		WaitDelay: pipeDrainMax, SysProcAttr: ownGroup(),
-	}
+	ended := child.end
+	ended.sent = sent
+	return ended, nil
 }
 
 // supervise waits for the end of the child and ends it when it is time. It returns the last signal sent while it lived.
@@ -93,66 +92,38 @@ func (c *command) supervise(ctx context.Context, child *child) (sent syscall.Sig
 	return child.signal(syscall.SIGKILL, sent)
 }
 
-// child is a process from its start until nothing of its group is left.
-type child struct {
-	cmd    *exec.Cmd
+// life is what every child tells of itself.
+type life struct {
 	up     chan error    // gets the outcome of the start
 	exited chan struct{} // closed when the process has ended
-	gone   chan struct{} // closed when it is reaped and its pipes are read
-	mu     sync.Mutex    // held while a signal is sent, so that the process is not reaped under it
+	gone   chan struct{} // closed when nothing of it is left and its pipes are read; end is set then
 	began  time.Time
-	ended  time.Time
+	end    exit
+
+	mu sync.Mutex // held while a signal is sent
 }
 
-// live runs the whole life of the process on one OS thread: the kernel sends the parent-death signal when the *thread*
-// that started the process ends.
-func (c *child) live() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	c.began = time.Now()
-	err := c.cmd.Start()
-	c.up <- err
-	if err == nil {
-		c.reap()
-		close(c.gone)
-	}
+func newLife() life {
+	return life{up: make(chan error, 1), exited: make(chan struct{}), gone: make(chan struct{})}
 }
 
 // hasExited notes the end of the process.
-func (c *child) hasExited() {
-	c.ended = time.Now()
-	close(c.exited)
+func (l *life) hasExited(code int, sig syscall.Signal) {
+	l.end.code, l.end.duration = code, time.Since(l.began)
+	if sig != 0 {
+		l.end.signal = signalName(sig)
+	}
+	close(l.exited)
 }
 
-// killGroup ends what the command left behind; an error says that there is nothing.
-func (c *child) killGroup() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
-}
-
-// signal sends sig to the group unless the child has ended, and returns the last signal that was sent: sig, or before.
-func (c *child) signal(sig, before syscall.Signal) syscall.Signal {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// lives reports whether the process has not ended.
+func (l *life) lives() bool {
 	select {
-	case <-c.exited:
-		return before
+	case <-l.exited:
+		return false
 	default:
+		return true
 	}
-	if err := syscall.Kill(-c.cmd.Process.Pid, sig); err != nil {
-		return before
-	}
-	return sig
-}
-
-// exitStatus returns the exit code and the name of the signal that ended a reaped command.
-func exitStatus(cmd *exec.Cmd) (code int, signal string) {
-	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() {
-		return -1, signalName(status.Signal())
-	}
-	return cmd.ProcessState.ExitCode(), ""
 }
 
 func signalName(sig syscall.Signal) string {

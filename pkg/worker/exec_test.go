@@ -1,11 +1,8 @@
 package worker
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,54 +53,6 @@ func TestGroupEndsWithTheCommand(t *testing.T) {
 	awaitGone(t, childOf(t, result))
 	_, result = b.report("stopped", 1)
 	awaitGone(t, childOf(t, result))
-}
-
-// TestDaemonDoesNotHoldTheSlot: a process of another session keeps the pipe open.
-func TestDaemonDoesNotHoldTheSlot(t *testing.T) {
-	t.Parallel()
-	b := startBench(t)
-	b.give(dispatch("t", script("daemon")))
-	report, result := b.report("t", 1)
-	if err := syscall.Kill(childOf(t, result), syscall.SIGKILL); err != nil {
-		t.Errorf("the daemon: %v", err)
-	}
-	if report.Failure != nil || result.Duration > 10*time.Second {
-		t.Errorf("took %v: %+v", result.Duration, report.Failure)
-	}
-}
-
-// TestDeathOfTheWorkerEndsCommands runs a worker's exec code in a process of its own and kills that.
-func TestDeathOfTheWorkerEndsCommands(t *testing.T) {
-	t.Parallel()
-	worker := exec.Command(os.Args[0], "supervise")
-	worker.Env = append(os.Environ(), experimentVariable+"=1")
-	out, err := worker.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := worker.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	pid := number(strings.TrimSpace(line))
-	if err != nil || pid == 0 {
-		t.Fatalf("the worker says %q, %v", line, err)
-	}
-	if err := worker.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := worker.Wait(); err == nil {
-		t.Fatal("the worker was not killed")
-	}
-	awaitGone(t, pid)
-}
-
-// supervise is the worker of TestDeathOfTheWorkerEndsCommands.
-func supervise(string) (int, bool) {
-	c := &command{path: os.Args[0], argv: []string{os.Args[0], "ignore", "pid", "forever"}, env: os.Environ(), stdout: os.Stdout}
-	_, err := c.run(context.Background())
-	fmt.Println(0, err)
-	return 0, true
 }
 
 func TestOutOfMemoryEvidence(t *testing.T) {

@@ -98,6 +98,22 @@ var instructions = map[string]func(argument string) (code int, end bool){
 	// spawn leaves a child of the same process group behind, and daemon one of its own session that holds our output.
 	"spawn":  func(string) (int, bool) { return leaveChild(nil) },
 	"daemon": func(string) (int, bool) { return leaveChild(&syscall.SysProcAttr{Setsid: true}) },
+	// twice forks a daemon whose parent ends at once.
+	"twice": func(string) (int, bool) {
+		cmd := exec.Command(os.Args[0], "daemon")
+		cmd.Stdout = os.Stdout
+		return 97, cmd.Run() != nil
+	},
+	// deep leaves a chain of so many processes behind, each in a session of its own.
+	"deep": func(s string) (int, bool) {
+		if number(s) == 0 {
+			fmt.Println("deep enough")
+			return 0, false
+		}
+		cmd := exec.Command(os.Args[0], "ignore", fmt.Sprint("deep ", number(s)-1), "sleep 30000")
+		cmd.Stdout, cmd.SysProcAttr = os.Stdout, &syscall.SysProcAttr{Setsid: true}
+		return 96, cmd.Start() != nil
+	},
 }
 
 func number(s string) int {
