@@ -89,6 +89,7 @@ func (w *worker) pullFailed(p *pool, failures int, err error) {
 
 // start claims a dispatch and runs it. A duplicate of what this worker runs, or has the result of, is ignored.
 func (w *worker) start(p *pool, d *bus.Dispatch) {
+	late := w.leaving.Load() // asked before it is held: what is held when the worker begins to leave is the drain's
 	a := newAttempt(d, p, time.Now())
 	if !w.ledger.hold(a) {
 		w.metrics.duplicates.Inc()
@@ -97,7 +98,10 @@ func (w *worker) start(p *pool, d *bus.Dispatch) {
 	w.notes.note(spec.NoteStarted, a.ref, "")
 	notify(w.notice)
 	w.attempts.Go(func() { w.execute(a) })
-	if w.leaving.Load() {
-		w.stop(a, errPreempted) // it came while the worker was leaving
+	switch {
+	case w.killing.Load():
+		a.cancel(errKilled)
+	case late:
+		w.stop(a, errPreempted)
 	}
 }

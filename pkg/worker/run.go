@@ -139,6 +139,7 @@ type worker struct {
 	notice   chan struct{} // a token asks for a start notice
 	retryNow broadcast
 	leaving  atomic.Bool
+	killing  atomic.Bool
 	killed   chan struct{}   // closed when everything must end at once
 	sendCtx  context.Context // of senders
 	attempts sync.WaitGroup
@@ -343,6 +344,7 @@ func (w *worker) watchKill(stopPulling func()) (stop func()) {
 func (w *worker) kill() {
 	w.log.Warn("killed: ending every attempt at once")
 	w.leaving.Store(true)
+	w.killing.Store(true)
 	for _, a := range w.ledger.all() {
 		a.cancel(errKilled)
 	}
