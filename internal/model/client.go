@@ -158,7 +158,9 @@ func (r *results) Purge(ctx context.Context, seq uint64) error {
 	return r.c.ask(ctx, "results.purge", func() error { return r.c.server.purge(r.name, seq+1) })
 }
 
-func (r *results) Consume(ctx context.Context, after uint64, fn func(seq uint64, data []byte), failed func(error)) (stop func(), err error) {
+func (r *results) Consume(ctx context.Context, after uint64, fn func(seq uint64, from spec.WorkerID, data []byte), failed func(error)) (
+	stop func(), err error,
+) {
 	reader := &reader{c: r.c, next: after + 1, watch: make(chan struct{}, 1)}
 	if err := r.c.ask(ctx, "results.consume", func() error { return reader.attach(r.name) }); err != nil {
 		return nil, err
@@ -198,7 +200,7 @@ func (r *reader) attach(name string) error {
 // readPoll is how often a reader looks whether the server can be reached again.
 const readPoll = 50 * time.Millisecond
 
-func (r *reader) follow(ctx context.Context, fn func(seq uint64, data []byte)) error {
+func (r *reader) follow(ctx context.Context, fn func(seq uint64, from spec.WorkerID, data []byte)) error {
 	for ctx.Err() == nil {
 		m, err := r.look()
 		switch {
@@ -209,7 +211,7 @@ func (r *reader) follow(ctx context.Context, fn func(seq uint64, data []byte)) e
 		case m == nil:
 			r.c.host.Wait(ctx, host.Forever, r.watch)
 		case ctx.Err() == nil:
-			fn(m.seq, m.data)
+			fn(m.seq, bus.ResultWorker(m.subject), m.data)
 			r.next = m.seq + 1
 		}
 	}

@@ -126,7 +126,7 @@ func BenchmarkTaskRoundTrip(b *testing.B) {
 		b.Fatal(err)
 	}
 	arrived := make(chan uint64)
-	stop, err := results.Consume(b.Context(), 0, func(seq uint64, _ []byte) { arrived <- seq }, func(err error) { b.Error(err) })
+	stop, err := results.Consume(b.Context(), 0, func(seq uint64, _ spec.WorkerID, _ []byte) { arrived <- seq }, func(err error) { b.Error(err) })
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func replicatedDoorbell(t *testing.T, c *bus.Conn, d bus.Doorbell) {
 
 func replicatedResults(t *testing.T, c *bus.Conn, results bus.Results) {
 	arrived := make(chan uint64, 100)
-	stop, err := results.Consume(t.Context(), 0, func(seq uint64, _ []byte) { arrived <- seq }, func(err error) { t.Error(err) })
+	stop, err := results.Consume(t.Context(), 0, func(seq uint64, _ spec.WorkerID, _ []byte) { arrived <- seq }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,3 +58,21 @@ func FuzzDecodeResult(f *testing.F)        { fuzz(f, forms[4]) }
 func FuzzDecodeRecord(f *testing.F)        { fuzz(f, forms[5]) }
 func FuzzDecodeMirrorMeta(f *testing.F)    { fuzz(f, forms[6]) }
 func FuzzDecodeMirrorValue(f *testing.F)   { fuzz(f, forms[7]) }
+func FuzzDecodeRejected(f *testing.F)      { fuzz(f, forms[8]) }
+
+// FuzzUntrusted: what is only looked at never panics, and a result that passes the check can be read.
+func FuzzUntrusted(f *testing.F) {
+	valid, err := forms[4].encode(forms[4].filled())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(valid)
+	f.Add(bytes.Repeat([]byte{0x91}, 100))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		SalvageResults(data)
+		children, err := CheckResult(data, 2)
+		if result, readErr := DecodeResult(data); err == nil && readErr == nil && len(result.Children) != children {
+			t.Fatalf("%d children were counted, %d are there", children, len(result.Children))
+		}
+	})
+}

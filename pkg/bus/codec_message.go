@@ -169,11 +169,11 @@ func DecodeUplink(data []byte) (*Uplink, error) {
 		case "x":
 			u.Leaving = c.bool()
 		case "s":
-			u.Slots = list(c, c.slots)
+			u.Slots = listOf(c, listedMax, c.slots)
 		case "r":
-			u.Running = list(c, c.holding)
+			u.Running = listOf(c, listedMax, c.holding)
 		case "d":
-			u.Finished = list(c, c.attemptRef)
+			u.Finished = listOf(c, listedMax, c.attemptRef)
 		default:
 			return false
 		}
@@ -238,24 +238,26 @@ func (c *cursor) attemptRef() (r AttemptRef) {
 
 // withRef reads a map that holds an AttemptRef and the fields that more knows.
 func (c *cursor) withRef(r *AttemptRef, more func(key []byte) bool) {
-	c.fields(nil, func(key []byte) bool {
-		switch string(key) {
-		case "n":
-			r.Run = spec.RunName(c.text())
-		case "i":
-			r.Task = spec.TaskID(c.text())
-		case "a":
-			r.Attempt = c.uint32()
-		case "c":
-			r.Claim = spec.ClaimID(c.uint64())
-		default:
-			return more(key)
-		}
-		return true
-	})
+	c.fields(nil, func(key []byte) bool { return c.refField(r, key) || more(key) })
 	if r.Task == "" {
 		c.fail("an attempt of no task")
 	}
+}
+
+func (c *cursor) refField(r *AttemptRef, key []byte) bool {
+	switch string(key) {
+	case "n":
+		r.Run = spec.RunName(c.text())
+	case "i":
+		r.Task = spec.TaskID(c.text())
+	case "a":
+		r.Attempt = c.uint32()
+	case "c":
+		r.Claim = spec.ClaimID(c.uint64())
+	default:
+		return false
+	}
+	return true
 }
 
 // holding writes a Holding: its AttemptRef, s started, p progress, m metrics.
@@ -276,13 +278,23 @@ func (c *cursor) holding() (h Holding) {
 		case "p":
 			h.Progress = c.text()
 		case "m":
-			h.Metrics = c.metrics()
+			h.Metrics = c.headline()
 		default:
 			return false
 		}
 		return true
 	})
 	return h
+}
+
+// headline reads the metrics of an attempt that runs.
+func (c *cursor) headline() map[string]float64 {
+	head := *c
+	if n := head.mapLen(); n > headlineMax {
+		c.fail("%d metrics of an attempt, at most %d are taken", n, headlineMax)
+		return nil
+	}
+	return c.metrics()
 }
 
 // EncodeAnswer returns a leader's message: v version, n run, e epoch, h hello, s stop, r receipt, g send again.
@@ -382,7 +394,7 @@ func DecodeResultMessage(data []byte) (*ResultMessage, error) {
 		case "b":
 			m.Boot = c.uint64()
 		case "r":
-			m.Reports = list(c, c.report)
+			m.Reports = listOf(c, reportsMax, c.report)
 		default:
 			return false
 		}
@@ -411,7 +423,7 @@ func (c *cursor) report() (r Report) {
 	c.withRef(&r.AttemptRef, func(key []byte) bool {
 		switch string(key) {
 		case "f":
-			r.Failure = c.failure()
+			r.Failure = sized(c, failureMax, c.failure)
 		case "p":
 			r.Preempted = c.bool()
 		case "b":

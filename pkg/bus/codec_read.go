@@ -449,6 +449,39 @@ func (c *cursor) timestamp(size uint64) time.Time {
 	return time.Unix(seconds, int64(nanos)).UTC()
 }
 
+// The bounds of what workers send, far above what they should: in memory an element takes many times the bytes that it
+// takes in a message.
+const (
+	reportsMax  = 4096     // reports in a message
+	listedMax   = 16384    // attempts, or slots, that one worker lists
+	failureMax  = 32 << 10 // bytes of a failure record
+	headlineMax = 1024     // metrics of an attempt in a heartbeat
+	unknownsMax = 256      // unknown keys of a child
+)
+
+// MetricsMax is how many metrics a result may have.
+const MetricsMax = 10_000
+
+// sized reads a value that takes at most limit bytes; a longer one is refused before it is read.
+func sized[T any](c *cursor, limit int, read func() T) (value T) {
+	ahead := *c
+	if ahead.skip(1); ahead.pos-c.pos > limit {
+		c.fail("%d bytes, at most %d are taken", ahead.pos-c.pos, limit)
+		return value
+	}
+	return read()
+}
+
+// listOf is list for at most limit elements.
+func listOf[T any](c *cursor, limit int, read func() T) []T {
+	head := *c
+	if n := head.arrayLen(); n > limit {
+		c.fail("a list of %d elements, at most %d are taken", n, limit)
+		return nil
+	}
+	return list(c, read)
+}
+
 // list reads an array, one element a call. It grows as elements are read, so that the announced count alone costs
 // nothing; read must fail on an element that is empty.
 func list[T any](c *cursor, read func() T) []T {

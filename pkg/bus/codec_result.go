@@ -50,6 +50,65 @@ func DecodeResult(data []byte) (spec.TaskResult, error) {
 	return r, nil
 }
 
+// CheckResult walks an encoded result, as it came from a worker, without taking memory for it. It refuses, as a
+// *FormatError, what is malformed, and more than a result may hold, so that reading it afterwards is safe; and it returns
+// how many children there are, of which more than limit are not looked at.
+func CheckResult(data []byte, limit int) (children int, err error) {
+	c := newCursor("result", data)
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "c":
+			children = c.checkChildren(limit)
+		case "m":
+			c.checkMetrics()
+		case "f":
+			sized(c, failureMax, func() bool { c.skip(1); return true })
+		default:
+			return false
+		}
+		return true
+	})
+	return children, c.err
+}
+
+func (c *cursor) checkChildren(limit int) int {
+	ahead := *c
+	if children := ahead.arrayLen(); children > limit {
+		c.skip(1)
+		return children
+	}
+	children := c.arrayLen()
+	for n := children; n > 0 && c.err == nil; n-- {
+		c.fields(nil, c.checkChild)
+	}
+	return children
+}
+
+// checkChild looks at one field of a child.
+func (c *cursor) checkChild(key []byte) bool {
+	switch string(key) {
+	case "D":
+		c.fail("a child whose payload lies in the object store")
+	case "x":
+		ahead := *c
+		if n := ahead.arrayLen() / 2; n > unknownsMax {
+			c.fail("a child with %d unknown keys, at most %d are taken", n, unknownsMax)
+		}
+	}
+	return false
+}
+
+func (c *cursor) checkMetrics() {
+	n := c.mapLen()
+	if n > MetricsMax {
+		c.fail("%d metrics, at most %d are taken", n, MetricsMax)
+	}
+	for ; n > 0 && c.err == nil; n-- {
+		c.raw()
+		c.float()
+	}
+}
+
 func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 	switch string(key) {
 	case "c":

@@ -58,6 +58,7 @@ var forms = []form{
 		func(r *Record) { r.Version, r.Part, r.Parts = 1, 2, 3 }),
 	formOf("mirror meta", formMeta, EncodeMirrorMeta, DecodeMirrorMeta, func(m *MirrorMeta) { m.Version = 1 }),
 	formOf("mirror value", formValue, EncodeMirrorValue, DecodeMirrorValue, asIs),
+	formOf("rejection", 0, EncodeRejected, DecodeRejected, asIs),
 }
 
 func eachForm(t *testing.T, test func(t *testing.T, f form, data []byte)) {

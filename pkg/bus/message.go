@@ -93,6 +93,31 @@ type Report struct {
 	Stored spec.Blob
 }
 
+// Rejected is something that a leader refused: a result, or what an outcome wanted to add to the queue.
+// Subject: RejectedSubject.
+type Rejected struct {
+	Version int
+	// Rule names what was broken, one of a few words; Reason says it in full.
+	Rule   string
+	Reason string
+	At     spec.WallTime
+	Epoch  uint64
+	// Worker is who sent it, as far as that is known; Boot and AttemptRef are what it claimed.
+	Worker spec.WorkerID
+	Boot   uint64
+	AttemptRef
+	// Child is set when one child of an outcome was refused.
+	Child spec.TaskID
+	// Data is the beginning of the message or result as it arrived, of Size bytes in all; both may be empty. A result that
+	// lies in the object store is named by Stored.
+	Data   []byte
+	Size   int64
+	Stored spec.Blob
+}
+
+// RejectedDataMax is how many bytes of what was rejected are kept.
+const RejectedDataMax = 128 << 10
+
 // ResultMessage carries one or more reports of one run.
 // Subject: ResultSubject. Published to the results stream, never with a Nats-Msg-Id: the engine deduplicates.
 type ResultMessage struct {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"strconv"
+	"strings"
 
 	"autoresearch/pkg/spec"
 )
@@ -15,6 +16,8 @@ const (
 	StreamJournalPrefix = "AR_JOURNAL_"
 	// StreamResultsPrefix + run holds results on their way.
 	StreamResultsPrefix = "AR_RESULTS_"
+	// StreamRejectedPrefix + run holds what was rejected, for people to look at.
+	StreamRejectedPrefix = "AR_REJECTED_"
 	// BucketStatePrefix + run is the key-value mirror.
 	BucketStatePrefix = "AR_STATE_"
 	// BucketArtifacts is the object store of payloads and results that are too large for a message, of all runs.
@@ -28,6 +31,7 @@ const (
 	subjectUplink  = "ar.up."
 	subjectControl = "ar.ctl."
 	subjectLead    = "ar.lead."
+	subjectReject  = "ar.rejected."
 
 	// UplinkAllSubject is what leaders subscribe to.
 	UplinkAllSubject = subjectUplink + "*"
@@ -49,6 +53,15 @@ func TaskClassSubject(class string) string { return subjectTask + spec.EncodeNam
 // ResultSubject is where a worker publishes a run's results.
 func ResultSubject(run spec.RunName, worker spec.WorkerID) string {
 	return subjectResult + spec.EncodeName(string(run)) + "." + spec.EncodeName(string(worker))
+}
+
+// ResultWorker returns the worker whose subject this is; one whose name is too long to be told again by its encoded name.
+func ResultWorker(subject string) spec.WorkerID {
+	token := subject[strings.LastIndexByte(subject, '.')+1:]
+	if name, ok := spec.DecodeName(token); ok {
+		return spec.WorkerID(name)
+	}
+	return spec.WorkerID(token)
 }
 
 // ResultRunSubject is the subject space of a run's results stream.
@@ -81,6 +94,14 @@ func JournalStream(run spec.RunName) string {
 // ResultsStream names the stream of a run's results.
 func ResultsStream(run spec.RunName) string {
 	return StreamResultsPrefix + spec.EncodeName(string(run))
+}
+
+// RejectedSubject is the one subject of what a run rejected.
+func RejectedSubject(run spec.RunName) string { return subjectReject + spec.EncodeName(string(run)) }
+
+// RejectedStream names the stream of what a run rejected.
+func RejectedStream(run spec.RunName) string {
+	return StreamRejectedPrefix + spec.EncodeName(string(run))
 }
 
 // ObjectStream names the stream of an object store.

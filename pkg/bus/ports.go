@@ -57,8 +57,9 @@ type Results interface {
 	Bounds(ctx context.Context) (Bounds, error)
 	// Consume calls fn in order for every message after sequence after, from one goroutine, until stop is called (which
 	// waits for fn to return) or the stream fails; failed is then called once with the reason. fn may block: that is
-	// the back pressure.
-	Consume(ctx context.Context, after uint64, fn func(seq uint64, data []byte), failed func(error)) (stop func(), err error)
+	// the back pressure. from is the worker by whose subject it came.
+	Consume(ctx context.Context, after uint64, fn func(seq uint64, from spec.WorkerID, data []byte), failed func(error)) (
+		stop func(), err error)
 	// Purge removes every message up to and including seq.
 	Purge(ctx context.Context, seq uint64) error
 }
@@ -116,6 +117,17 @@ type StoredBlob struct {
 	// Upload and Revision are the store's own: they tell this upload from others of the same bytes.
 	Upload   string
 	Revision uint64
+}
+
+// Rejects keeps what was rejected for people to look at. Losing any of it does no harm.
+type Rejects interface {
+	// Put keeps one rejection, creating the stream when it is the run's first. The oldest make room.
+	Put(ctx context.Context, r *Rejected) error
+	// List calls fn for every rejection that is kept, oldest first, with its number. It returns ErrMissing when nothing
+	// was ever rejected.
+	List(ctx context.Context, fn func(number uint64, r *Rejected) error) error
+	// Get returns one rejection; ErrMissing when it is not kept, or not any more.
+	Get(ctx context.Context, number uint64) (*Rejected, error)
 }
 
 // ErrNoLeader: a ping met no responder.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,6 +33,11 @@ type StreamOptions struct {
 	// default: when it is full, tasks that would need it are refused. Journals name what lies there, so it has no bound of
 	// age: leaders remove what no task names.
 	ArtifactsMaxBytes int64
+	// RejectedMaxBytes, RejectedMaxMessages and RejectedMaxAge bound what is kept of rejected results, by default
+	// RejectedMaxBytesDefault, RejectedMaxMessagesDefault and RejectedMaxAgeDefault: the oldest go first.
+	RejectedMaxBytes    int64
+	RejectedMaxMessages int64
+	RejectedMaxAge      time.Duration
 	// BlobRenewAfter is how old a blob in the object store may be before a Put of the same bytes makes it new,
 	// BlobRenewAfterDefault by default. Whoever removes blobs that nobody names must leave younger ones alone.
 	BlobRenewAfter time.Duration
@@ -42,6 +48,10 @@ const (
 	AppendTimeoutDefault   = 2 * time.Second
 	ResultsMaxBytesDefault = 256 << 20
 	TasksMaxBytesDefault   = 256 << 20
+
+	RejectedMaxBytesDefault    = 64 << 20
+	RejectedMaxMessagesDefault = 10_000
+	RejectedMaxAgeDefault      = 30 * 24 * time.Hour
 
 	ArtifactsMaxBytesDefault = 1 << 30
 	BlobRenewAfterDefault    = time.Hour
@@ -118,6 +128,29 @@ func artifactsConfig(o StreamOptions) jetstream.StreamConfig {
 		AllowRollup: true,
 		AllowDirect: true,
 		MaxBytes:    o.ArtifactsMaxBytes,
+		Replicas:    o.Replicas,
+	}
+}
+
+// rejectedConfig: evidence, not truth. Of too much the oldest goes.
+func rejectedConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
+	age, messages := o.RejectedMaxAge, o.RejectedMaxMessages
+	if age == 0 {
+		age = RejectedMaxAgeDefault
+	}
+	if messages == 0 {
+		messages = RejectedMaxMessagesDefault
+	}
+	return jetstream.StreamConfig{
+		Name:        RejectedStream(run),
+		Description: "autoresearch: what was rejected, run " + printable(run),
+		Subjects:    []string{RejectedSubject(run)},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		MaxBytes:    o.RejectedMaxBytes,
+		MaxMsgs:     messages,
+		MaxAge:      age,
 		Replicas:    o.Replicas,
 	}
 }
@@ -229,8 +262,10 @@ func maxBytesDefault(name string) int64 {
 		return TasksMaxBytesDefault
 	case name == ObjectStream(BucketArtifacts):
 		return ArtifactsMaxBytesDefault
-	case len(name) > len(StreamResultsPrefix) && name[:len(StreamResultsPrefix)] == StreamResultsPrefix:
+	case strings.HasPrefix(name, StreamResultsPrefix):
 		return ResultsMaxBytesDefault
+	case strings.HasPrefix(name, StreamRejectedPrefix):
+		return RejectedMaxBytesDefault
 	}
 	return -1
 }
@@ -273,12 +308,12 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	merged := have
 	merged.Discard = want.Discard
 	merged.DiscardNewPerSubject = want.DiscardNewPerSubject
-	merged.MaxMsgs = -1
+	merged.MaxMsgs = unbounded(want.MaxMsgs)
 	merged.MaxAge = want.MaxAge
 	if want.MaxAge > 0 && (merged.Duplicates == 0 || merged.Duplicates > want.MaxAge) {
 		merged.Duplicates = want.MaxAge
 	}
-	merged.MaxMsgsPerSubject = perSubject(want.MaxMsgsPerSubject)
+	merged.MaxMsgsPerSubject = unbounded(want.MaxMsgsPerSubject)
 	merged.AllowDirect = want.AllowDirect
 	merged.AllowAtomicPublish = want.AllowAtomicPublish
 	merged.DenyDelete = want.DenyDelete
@@ -291,8 +326,8 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	return merged
 }
 
-// perSubject is the server's spelling of no limit.
-func perSubject(limit int64) int64 {
+// unbounded is a limit in the server's spelling.
+func unbounded(limit int64) int64 {
 	if limit == 0 {
 		return -1
 	}

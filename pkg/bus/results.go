@@ -30,7 +30,9 @@ func (r *results) Purge(ctx context.Context, seq uint64) error { return r.stream
 // Consume returns an error when the stream is missing, or ends below after, already at the start. It survives
 // reconnects and restarts of the server. failed is called with ErrMissing when the stream is gone, and with ErrGap when
 // it was created anew or ends below what was read. fn must not call stop.
-func (r *results) Consume(ctx context.Context, after uint64, fn func(seq uint64, data []byte), failed func(error)) (stop func(), err error) {
+func (r *results) Consume(ctx context.Context, after uint64, fn func(seq uint64, from spec.WorkerID, data []byte), failed func(error)) (
+	stop func(), err error,
+) {
 	reader := newReader(r.stream, after+1)
 	if err := reader.open(ctx); err != nil {
 		return nil, errors.Join(err, reader.close())
@@ -39,7 +41,7 @@ func (r *results) Consume(ctx context.Context, after uint64, fn func(seq uint64,
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := reader.follow(ctx, func(m *Message) { fn(m.Seq, m.Data) })
+		err := reader.follow(ctx, func(m *Message) { fn(m.Seq, ResultWorker(m.Subject), m.Data) })
 		if err != nil && ctx.Err() == nil {
 			failed(err)
 		}

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -99,6 +100,16 @@ func (f *fold) apply(seq uint64, r *bus.Record) error {
 		}
 	}
 	return nil
+}
+
+// inOrder returns the tasks in order of arrival.
+func (f *fold) inOrder() []*spec.Task {
+	tasks := make([]*spec.Task, 0, len(f.tasks))
+	for _, folded := range f.tasks {
+		tasks = append(tasks, folded.task)
+	}
+	slices.SortFunc(tasks, func(a, b *spec.Task) int { return cmp.Compare(a.Seq, b.Seq) })
+	return tasks
 }
 
 // change applies one change, unless the mirror was ahead of it.

@@ -186,7 +186,7 @@ func (e *Engine) tooMany(t *task, children []spec.TaskSpec) string {
 	if e.cfg.MaxTaskSize <= 0 {
 		return ""
 	}
-	size, room := 0, e.cfg.MaxTaskSize-sizeOf(t.Spec)-inline(t.Outcome.Body, t.Outcome.Stored)
+	size, room := 0, e.cfg.MaxTaskSize-SizeOf(t.Spec)-inline(t.Outcome.Body, t.Outcome.Stored)
 	for i := range children {
 		size += len(children[i].ID) + idOverhead
 	}

@@ -72,7 +72,7 @@ func (e *Engine) check(ts spec.TaskSpec) error {
 		return fmt.Errorf("task %q: %w: its payload takes %d bytes, the limit is %d (limits.payload): leave large data in files",
 			ts.ID, ErrTooLarge, size, limit)
 	}
-	if size, limit := sizeOf(ts), e.cfg.MaxSpecSize; limit > 0 && size > limit {
+	if size, limit := SizeOf(ts), e.cfg.MaxSpecSize; limit > 0 && size > limit {
 		return fmt.Errorf("task %q: %w: it takes %d bytes, the limit is %d: make it smaller, and leave large data in files",
 			ts.ID, ErrTooLarge, size, limit)
 	}
@@ -98,8 +98,8 @@ func (e *Engine) depthOf(id spec.TaskID) int32 {
 	return 0
 }
 
-// sizeOf is about how many bytes a spec takes in a record.
-func sizeOf(ts spec.TaskSpec) int {
+// SizeOf is about how many bytes a spec takes in a record.
+func SizeOf(ts spec.TaskSpec) int {
 	size := len(ts.ID) + len(ts.Kind) + len(ts.Parent) + inline(ts.Payload, ts.Stored)
 	for _, f := range ts.Extra {
 		size += len(f.Name) + len(f.Value)

@@ -94,7 +94,7 @@ func (l *leader) note(fn func()) {
 }
 
 // read takes one message of results, and receipts it if the test wants that.
-func (l *leader) read(_ uint64, data []byte) {
+func (l *leader) read(_ uint64, _ spec.WorkerID, data []byte) {
 	m, err := bus.DecodeResultMessage(data)
 	if err != nil {
 		l.t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
 )
 
 // TestResults checks every contract line of bus.Results.
@@ -57,11 +58,11 @@ func publish(t *testing.T, w World, first, last int) {
 type arrival struct{ seq, attempt uint64 }
 
 // arrivals decodes what a Consume delivers.
-func arrivals(t *testing.T, to chan<- arrival) func(seq uint64, data []byte) {
-	return func(seq uint64, data []byte) {
+func arrivals(t *testing.T, to chan<- arrival) func(seq uint64, from spec.WorkerID, data []byte) {
+	return func(seq uint64, from spec.WorkerID, data []byte) {
 		m, err := bus.DecodeResultMessage(data)
-		if err != nil || len(m.Reports) != 1 || m.Worker != "wörker 1" {
-			t.Errorf("message %d: %+v, error %v", seq, m, err)
+		if err != nil || len(m.Reports) != 1 || m.Worker != "wörker 1" || from != m.Worker {
+			t.Errorf("message %d from %q: %+v, error %v", seq, from, m, err)
 			return
 		}
 		to <- arrival{seq: seq, attempt: uint64(m.Reports[0].Attempt)}
@@ -132,7 +133,7 @@ func resultsConsumeStops(t *testing.T, w World) {
 	r := newResults(t, w)
 	publish(t, w, 1, 3)
 	entered, leave, left := make(chan uint64, 3), make(chan struct{}), make(chan struct{})
-	stop, err := r.Consume(t.Context(), 0, func(seq uint64, _ []byte) {
+	stop, err := r.Consume(t.Context(), 0, func(seq uint64, _ spec.WorkerID, _ []byte) {
 		entered <- seq
 		<-leave
 		if seq == 1 {
