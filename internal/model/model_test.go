@@ -50,11 +50,12 @@ func (w *world) Results(run spec.RunName, o bus.StreamOptions) bus.Results {
 func (w *world) Objects(run spec.RunName, o bus.StreamOptions) bus.Objects {
 	return w.client.Objects(run, o)
 }
-func (w *world) Mirror(run spec.RunName) kv.Mirror { return w.client.Mirror(run) }
-func (w *world) Lease(o kv.LeaseOptions) kv.Lease  { return w.client.Lease(o) }
-func (w *world) Down()                             { w.server.Down() }
-func (w *world) Up()                               { w.server.Up() }
-func (w *world) Delete(stream string)              { w.server.Delete(stream) }
+func (w *world) Rejects(run spec.RunName) bus.Rejects { return w.client.Rejects(run) }
+func (w *world) Mirror(run spec.RunName) kv.Mirror    { return w.client.Mirror(run) }
+func (w *world) Lease(o kv.LeaseOptions) kv.Lease     { return w.client.Lease(o) }
+func (w *world) Down()                                { w.server.Down() }
+func (w *world) Up()                                  { w.server.Up() }
+func (w *world) Delete(stream string)                 { w.server.Delete(stream) }
 
 func (w *world) Doorbell(o bus.StreamOptions, failed func(string, error)) bus.Doorbell {
 	return w.client.Doorbell(o, failed)
@@ -106,6 +107,11 @@ func TestDoorbell(t *testing.T) {
 func TestObjects(t *testing.T) {
 	t.Parallel()
 	bustest.TestObjects(t, func(t *testing.T) bustest.World { return newWorld(t) })
+}
+
+func TestRejects(t *testing.T) {
+	t.Parallel()
+	bustest.TestRejects(t, func(t *testing.T) bustest.World { return newWorld(t) })
 }
 
 func TestMirror(t *testing.T) {

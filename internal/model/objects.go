@@ -32,8 +32,16 @@ var artifactStream = bus.ObjectStream(bus.BucketArtifacts)
 
 func (o *objects) prefix() string { return spec.EncodeName(string(o.run)) + "/" }
 
+// ask is a call that may be made again when no answer comes.
+func (o *objects) ask(ctx context.Context, op string, do func() error) (err error) {
+	if missed := o.c.link.Call(ctx, op, func() { err = do() }); missed != nil {
+		return fmt.Errorf("%s: %w: %w", op, context.DeadlineExceeded, missed)
+	}
+	return err
+}
+
 func (o *objects) Ensure(ctx context.Context) error {
-	return o.c.ask(ctx, "objects.ensure", func() error {
+	return o.ask(ctx, "objects.ensure", func() error {
 		o.c.server.ensure(artifactStream, stream{newest: true, maxBytes: o.o.ArtifactsMaxBytes})
 		return nil
 	})
@@ -41,7 +49,7 @@ func (o *objects) Ensure(ctx context.Context) error {
 
 func (o *objects) Put(ctx context.Context, data []byte) (spec.Blob, error) {
 	blob := spec.BlobOf(data)
-	err := o.c.ask(ctx, "objects.put", func() error { return o.c.server.PutBlob(o.run, data, o.o.BlobRenewAfter) })
+	err := o.ask(ctx, "objects.put", func() error { return o.c.server.PutBlob(o.run, data, o.o.BlobRenewAfter) })
 	if err != nil {
 		return spec.Blob{}, err
 	}
@@ -52,7 +60,7 @@ func (o *objects) Get(ctx context.Context, blob spec.Blob, max int64) (data []by
 	if blob.Size > max {
 		return nil, fmt.Errorf("get blob %s: %w", blob, bus.ErrTooLarge)
 	}
-	err = o.c.ask(ctx, "objects.get", func() (err error) {
+	err = o.ask(ctx, "objects.get", func() (err error) {
 		data, err = o.c.server.GetBlob(o.run, blob.Digest)
 		return err
 	})
@@ -67,7 +75,7 @@ func (o *objects) Get(ctx context.Context, blob spec.Blob, max int64) (data []by
 
 func (o *objects) List(ctx context.Context, fn func(bus.StoredBlob) error) error {
 	var found []bus.StoredBlob
-	err := o.c.ask(ctx, "objects.list", func() (err error) {
+	err := o.ask(ctx, "objects.list", func() (err error) {
 		found, err = o.c.server.blobs(o.prefix())
 		return err
 	})
@@ -80,7 +88,7 @@ func (o *objects) List(ctx context.Context, fn func(bus.StoredBlob) error) error
 }
 
 func (o *objects) Delete(ctx context.Context, b bus.StoredBlob) error {
-	return o.c.ask(ctx, "objects.delete", func() error { return o.c.server.removeSeq(artifactStream, b.Revision) })
+	return o.ask(ctx, "objects.delete", func() error { return o.c.server.removeSeq(artifactStream, b.Revision) })
 }
 
 // PutBlob stores a blob of a run, unless it is there and younger than renew.

@@ -44,7 +44,7 @@ func (c *cursor) rejectedField(r *Rejected, key []byte) bool {
 	case "v":
 		r.Version = int(c.int())
 	case "u":
-		r.Rule = c.text()
+		r.Rule = spec.Rule(c.text())
 	case "y":
 		r.Reason = c.text()
 	case "t":

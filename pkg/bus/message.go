@@ -35,6 +35,9 @@ type Dispatch struct {
 	Stdin spec.Blob
 	// LeaseTTL tells the worker how long its lease lasts unless heartbeats extend it.
 	LeaseTTL time.Duration
+	// ResultMax is the most bytes of an encoded result that the leader takes, through the object store where it must be; 0:
+	// what a message holds.
+	ResultMax int64
 }
 
 // Uplink is what a worker says to the leaders of all runs, over core NATS (it may be lost). A heartbeat (Full) lists all
@@ -97,8 +100,8 @@ type Report struct {
 // Subject: RejectedSubject.
 type Rejected struct {
 	Version int
-	// Rule names what was broken, one of a few words; Reason says it in full.
-	Rule   string
+	// Rule names what was broken; Reason says it in full.
+	Rule   spec.Rule
 	Reason string
 	At     spec.WallTime
 	Epoch  uint64

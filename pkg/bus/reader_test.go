@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
 )
 
 // A message that an operator deleted is a gap, wherever it was.
@@ -58,7 +59,7 @@ func consuming(t *testing.T, c *bus.Conn) (bus.Results, <-chan uint64, <-chan er
 		t.Fatal(err)
 	}
 	arrived, failed := make(chan uint64, 100), make(chan error, 10)
-	stop, err := r.Consume(context.Background(), 0, func(seq uint64, _ []byte) { arrived <- seq }, func(err error) { failed <- err })
+	stop, err := r.Consume(context.Background(), 0, func(seq uint64, _ spec.WorkerID, _ []byte) { arrived <- seq }, func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,6 +130,10 @@ func (w *world) Objects(run spec.RunName, o bus.StreamOptions) bus.Objects {
 	return bus.NewObjects(w.leader, run, o)
 }
 
+func (w *world) Rejects(run spec.RunName) bus.Rejects {
+	return bus.NewRejects(w.leader, run, bus.StreamOptions{})
+}
+
 func (w *world) Elapse(time.Duration) {} // a renewal after a nanosecond needs no more
 
 func (w *world) Doorbell(o bus.StreamOptions, failed func(string, error)) bus.Doorbell {
@@ -190,4 +194,5 @@ func (w *world) Delete(stream string) {
 func TestJournal(t *testing.T)  { bustest.TestJournal(t, newWorld) }
 func TestResults(t *testing.T)  { bustest.TestResults(t, newWorld) }
 func TestObjects(t *testing.T)  { bustest.TestObjects(t, newWorld) }
+func TestRejects(t *testing.T)  { bustest.TestRejects(t, newWorld) }
 func TestDoorbell(t *testing.T) { bustest.TestDoorbell(t, newWorld) }

@@ -52,6 +52,9 @@ type Options struct {
 	HookTimeout time.Duration
 	// MaxLost bounds how often a task may lose its worker; engine.MaxLostDefault by default.
 	MaxLost int
+	// Limits bound what single tasks and results may be. What is zero is what the workflow says, else engine.MaxChildrenDefault,
+	// engine.MaxDepthDefault, engine.MaxPayloadDefault and MaxResultDefault.
+	Limits spec.SizeLimits
 	// Seed decides the jitter of backoffs; drawn when 0.
 	Seed uint64
 	// Logger is slog.Default() when nil. Registerer, unless nil, gets the metrics.
@@ -81,6 +84,7 @@ type Coordinator struct {
 	log     *slog.Logger
 	ports   ports
 	host    host.Host
+	blobs   *blobs
 	metrics *metrics
 	state   *snapshot.StateFile // nil without a workdir
 	broken  chan struct{}       // signal: the doorbell could not be rung
@@ -120,8 +124,17 @@ func New(o Options) (*Coordinator, error) {
 			return nil, fmt.Errorf("coordinator: register metrics: %w", err)
 		}
 	}
-	c.ports = c.connect()
+	c.use(c.connect())
 	return c, nil
+}
+
+// MaxResultDefault is the most bytes of one encoded result.
+const MaxResultDefault = 64 << 20
+
+// use gives the coordinator its ports.
+func (c *Coordinator) use(p ports) {
+	c.ports = p
+	c.blobs = newBlobs(p.objects, c.inlineMax, c.log, c.host)
 }
 
 // newCoordinator returns a coordinator without ports.
@@ -150,6 +163,8 @@ func (c *Coordinator) connect() ports {
 		doorbell:   bus.NewDoorbell(o.Conn, o.Streams, c.notRung),
 		uplinks:    bus.NewUplinks(o.Conn),
 		mirror:     kv.NewMirror(o.Conn, o.Run, o.Streams),
+		objects:    bus.NewObjects(o.Conn, o.Run, o.Streams),
+		rejects:    bus.NewRejects(o.Conn, o.Run, o.Streams),
 		lease:      kv.NewLease(o.Conn, kv.LeaseOptions{TTL: o.LeaderTTL, Replicas: o.Streams.Replicas}),
 		connected:  o.Conn.Connected,
 		payloadMax: o.Conn.MaxPayload,
@@ -304,7 +319,17 @@ func (c *Coordinator) Submit(ctx context.Context, specs []spec.TaskSpec) (errs [
 	for i, ts := range specs {
 		filled[i] = ts.WithDefaults()
 	}
+	t, err := c.term()
+	if err != nil {
+		return nil, 0, err
+	}
+	unstored := t.spill(ctx, filled)
 	r, err := c.ask(ctx, engine.Submit{Specs: filled})
+	for i := range r.Errs {
+		if unstored[i] != nil {
+			r.Errs[i] = unstored[i] // the engine says only that it is too large
+		}
+	}
 	return r.Errs, r.Count, err
 }
 

@@ -9,35 +9,50 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// publish rings the doorbell for one dispatched task. A task whose recipe cannot be made fails, as its report.
+// publish rings the doorbell for one dispatched task. A task that can never be published fails, as its report.
 func (l *leader) publish(t *spec.Task) {
-	err := l.ring(t)
-	if err == nil {
-		return
+	if err := l.ring(t); err != nil {
+		l.failDispatch(t.Spec.ID, t.Attempt, err)
 	}
-	failure := spec.FailureOf(err, spec.LaunchFailed, spec.PhaseLaunch)
+}
+
+// unpublishable is told by the courier of what it could not publish.
+func (l *leader) unpublishable(d *bus.Dispatch, err error) { l.failDispatch(d.Task.ID, d.Attempt, err) }
+
+func (l *leader) failDispatch(id spec.TaskID, attempt uint32, err error) {
+	failure := boundedFailure(spec.FailureOf(err, spec.LaunchFailed, spec.PhaseLaunch))
 	if failure.Details == nil {
 		failure.Details = map[string]any{"cause": spec.CauseCannotStart}
 	}
+	if errors.Is(err, errBlobMissing) {
+		failure.Details["cause"] = spec.CauseBlobMissing
+	}
 	l.inbox.force(arrival{event: engine.Reported{
-		AttemptRef: spec.AttemptRef{Run: l.run, Task: t.Spec.ID, Attempt: t.Attempt, Claim: spec.ClaimID(newWriter())},
+		AttemptRef: spec.AttemptRef{Run: l.run, Task: id, Attempt: attempt, Claim: spec.ClaimID(newWriter())},
 		Failure:    failure,
 	}})
 }
 
-// ring publishes the doorbell message. It returns an error only for a task that can never be published: one without a
-// recipe, or too large with it. Any other trouble passes: the task is published again when it is overdue.
+// ring publishes the doorbell message, by the courier where it is too large. It returns an error only for a task that can
+// never be published: one without a recipe, or without its payload. Any other trouble passes: the task is published again
+// when it is overdue.
 func (l *leader) ring(t *spec.Task) error {
+	if stored := t.Spec.Stored; !stored.IsZero() && t.Spec.Payload == nil {
+		return fmt.Errorf("its payload, blob %s, cannot be had: %w", stored, errBlobMissing)
+	}
 	recipe, err := l.recipe(t.Spec)
 	if err != nil {
 		return err
 	}
-	err = l.ports.doorbell.Publish(&bus.Dispatch{
+	dispatch := &bus.Dispatch{
 		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
-	})
+		ResultMax: l.resultMax,
+	}
+	err = l.ports.doorbell.Publish(dispatch)
 	if errors.Is(err, bus.ErrTooLarge) {
-		return fmt.Errorf("publish the task with its command and input: %w", err)
+		l.courier.send(dispatch)
+		return nil
 	}
 	if err != nil {
 		l.log.Warn("publish a dispatched task", "task", t.Spec.ID, "attempt", t.Attempt, "err", err)
@@ -103,9 +118,10 @@ func (s *answerSet) send(l *leader) {
 	}
 }
 
-// rejected keeps what was refused where a person finds it.
+// rejected keeps what the engine refused where a person finds it.
 func (l *leader) rejected(r engine.Rejection) {
-	l.metrics.rejections.Inc()
-	l.log.Warn("refused", "reason", r.Reason, "task", r.Task, "attempt", r.Attempt, "child", r.Child,
-		"worker", r.Worker, "bytes", len(r.Body))
+	l.rejects.keep(bus.Rejected{
+		Rule: r.Rule, Reason: r.Reason, Worker: r.Worker, AttemptRef: l.ref(r.AttemptRef), Child: r.Child, Data: r.Body,
+		Size: max(int64(len(r.Body)), r.Stored.Size), Stored: r.Stored,
+	})
 }

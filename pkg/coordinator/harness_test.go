@@ -30,7 +30,13 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	server, err := bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: t.TempDir(), Port: -1, Logger: quiet(t)})
+	return newWorldOf(t, 0)
+}
+
+// newWorldOf is newWorld with a bound of messages in bytes; 0 for the default.
+func newWorldOf(t *testing.T, payloadMax int) *world {
+	t.Helper()
+	server, err := bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: t.TempDir(), Port: -1, MaxPayload: payloadMax, Logger: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,8 @@ type hookRunner struct {
 	timeout  time.Duration
 	log      *slog.Logger
 	host     host.Host
+	// spill stores the payloads of children that no record holds.
+	spill func(context.Context, []spec.TaskSpec) []error
 }
 
 // run makes the calls until ctx is done.
@@ -110,6 +112,9 @@ func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone
 	for i := range done.Children {
 		done.Children[i] = done.Children[i].WithDefaults()
 	}
+	if err := errors.Join(r.spill(ctx, done.Children)...); err != nil {
+		r.log.Warn("a child is refused: its payload could not be stored", "task", t.Spec.ID, "err", err)
+	}
 	if stopper, ok := r.workflow.(spec.Stopper); ok {
 		done.StopReason = stopper.StopReason()
 	}
@@ -117,14 +122,14 @@ func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone
 }
 
 func badBody(err error) *spec.FailureRecord {
-	return &spec.FailureRecord{
-		Kind: spec.MetricsCollectionFailed, Phase: spec.PhaseMetrics, Message: err.Error(),
-		Details: map[string]any{"cause": spec.CauseBadResult},
+	if errors.Is(err, errBlobMissing) {
+		return unusable(spec.CauseBlobMissing, "%v", err)
 	}
+	return unusable(spec.CauseBadResult, "%v", err)
 }
 
 func hookFailure(err error) *spec.FailureRecord {
-	f := spec.FailureOf(err, spec.PlanningFailed, spec.PhasePlanning)
+	f := boundedFailure(spec.FailureOf(err, spec.PlanningFailed, spec.PhasePlanning))
 	if f.Details == nil {
 		f.Details = map[string]any{"cause": spec.CauseHook}
 	}
@@ -171,6 +176,10 @@ const hookGrace = time.Second
 // resultOf decodes a task's outcome into the result that hooks and readers see.
 func resultOf(t *spec.Task) (spec.TaskResult, error) {
 	var result spec.TaskResult
+	if t.Outcome.Body == nil && !t.Outcome.Stored.IsZero() {
+		return spec.TaskResult{Failure: t.Outcome.Failure, Attempt: t.Outcome.Attempt},
+			fmt.Errorf("task %q, attempt %d: its result, blob %s: %w", t.Spec.ID, t.Outcome.Attempt, t.Outcome.Stored, errBlobMissing)
+	}
 	if len(t.Outcome.Body) > 0 {
 		var err error
 		if result, err = bus.DecodeResult(t.Outcome.Body); err != nil {

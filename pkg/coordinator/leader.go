@@ -49,8 +49,11 @@ type leader struct {
 	nextRef   uint64
 	recipe    func(spec.TaskSpec) (spec.Recipe, error)
 	leaseTTL  time.Duration
+	resultMax int64
 	hooks     *hookQueue
 	sweeper   *sweeper
+	courier   *courier
+	rejects   *rejectKeeper
 	followers []follower
 	metrics   *metrics
 }

@@ -377,6 +377,18 @@ func nodeStatus(s spec.TaskState) string {
 	return spec.StatusNodeRuns
 }
 
+// blobs returns what the run's tasks name in the object store.
+func (g *ledger) blobs() map[spec.Digest]bool {
+	named := make(map[spec.Digest]bool)
+	g.each(func(t *spec.Task) {
+		named[t.Spec.Stored.Digest] = true
+		if t.Outcome != nil {
+			named[t.Outcome.Stored.Digest] = true
+		}
+	})
+	return named
+}
+
 // position returns the newest commit's.
 func (g *ledger) position() position {
 	g.mu.RLock()

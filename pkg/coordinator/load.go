@@ -114,7 +114,11 @@ func (t *term) adopt(edited spec.EngineState) error {
 		return err
 	}
 	listed := make(map[spec.TaskID]bool)
-	for _, ts := range edited.Resume() {
+	specs := edited.Resume()
+	if err := errors.Join(t.spill(t.ctx, specs)...); err != nil {
+		return err
+	}
+	for _, ts := range specs {
 		listed[ts.ID] = true
 		t.adoptOne(ts)
 	}
@@ -237,6 +241,9 @@ func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
 	replied := make(chan struct{})
 	for i := range chunk {
 		chunk[i] = chunk[i].WithDefaults()
+	}
+	if err := errors.Join(t.spill(ctx, chunk)...); err != nil {
+		return err
 	}
 	err := t.inbox.put(ctx, arrival{
 		event: engine.Submit{Specs: chunk, Source: engine.SourceFile},

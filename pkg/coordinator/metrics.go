@@ -15,9 +15,9 @@ type metrics struct {
 	commits          prometheus.Counter
 	commitSeconds    prometheus.Histogram
 	commitChanges    prometheus.Counter
-	malformed        prometheus.Counter
 	dropped          prometheus.Counter
-	rejections       prometheus.Counter
+	rejections       *prometheus.CounterVec
+	rejectsDropped   prometheus.Counter
 	snapshotWritten  prometheus.Gauge
 	snapshotFailures prometheus.Counter
 }
@@ -46,9 +46,11 @@ func newMetrics(c *Coordinator) *metrics {
 			Name: "autoresearch_commit_duration_seconds", Help: "How long a journal append took until it was acknowledged.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2.5, 14),
 		}),
-		malformed:  counter("autoresearch_malformed_results_total", "Result messages that could not be decoded."),
-		dropped:    counter("autoresearch_dropped_heartbeats_total", "Heartbeats dropped because the loop was behind."),
-		rejections: counter("autoresearch_rejections_total", "Results and children refused, with the reason in the log."),
+		dropped: counter("autoresearch_dropped_heartbeats_total", "Heartbeats dropped because the loop was behind."),
+		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "autoresearch_rejections_total", Help: "Results and children refused, by the rule they broke.",
+		}, []string{"rule"}),
+		rejectsDropped: counter("autoresearch_rejections_not_kept_total", "Rejections that were counted and not kept."),
 		snapshotWritten: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "autoresearch_snapshot_timestamp_seconds", Help: "When engine_state.json was last written.",
 		}),
@@ -58,7 +60,7 @@ func newMetrics(c *Coordinator) *metrics {
 
 func (m *metrics) parts() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.commits, m.commitSeconds, m.commitChanges, m.malformed, m.dropped, m.rejections, m.snapshotWritten,
+		m.commits, m.commitSeconds, m.commitChanges, m.dropped, m.rejections, m.rejectsDropped, m.snapshotWritten,
 		m.snapshotFailures,
 	}
 }

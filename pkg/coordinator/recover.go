@@ -20,6 +20,8 @@ type ports struct {
 	uplinks  bus.Uplinks
 	mirror   kv.Mirror
 	lease    kv.Lease
+	objects  bus.Objects
+	rejects  bus.Rejects
 	// connected says whether the server can be reached, payloadMax how many bytes of one message it takes.
 	connected  func() bool
 	payloadMax func() int

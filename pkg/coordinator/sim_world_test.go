@@ -164,12 +164,13 @@ func (n *simNode) run(p *model.Proc) {
 		Run: simRun, Workflow: &simWorkflow{w: w, node: n, p: p}, MaxConcurrency: w.budget, Seed: 1 + w.seed, Logger: w.logger(n.name),
 		LeaderTTL: 3 * time.Second, LeaseTTL: w.leaseTTL, WorkerTTL: w.workerTTL, HookTimeout: 3 * time.Second,
 	}, p)
-	c.ports = ports{
+	c.use(ports{
 		journal: client.Journal(simRun, bus.StreamOptions{}), results: client.Results(simRun, bus.StreamOptions{}),
 		doorbell: witnessedDoorbell{client.Doorbell(bus.StreamOptions{}, c.notRung), n}, uplinks: witnessedUplinks{client.Uplinks(), n},
 		mirror: client.Mirror(simRun), lease: client.Lease(kv.LeaseOptions{TTL: c.o.LeaderTTL}),
 		connected: func() bool { return !w.server.IsDown() && !n.cut }, payloadMax: func() int { return bus.MaxPayloadDefault },
-	}
+		objects: client.Objects(simRun, bus.StreamOptions{}), rejects: client.Rejects(simRun),
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	n.c, n.stop = c, cancel
 	_, err := c.Run(ctx)

@@ -26,6 +26,7 @@ type term struct {
 	mirror *mirror
 	files  *files // nil without a workdir
 	hooks  *hookRunner
+	intake *intake
 	ended  chan struct{} // closed when the term is over
 	loaded bool          // at recovery: the first specs were all journaled
 	live   int           // at recovery: tasks that were not finished
@@ -48,7 +49,11 @@ func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
 	if err := c.readRunRecord(&rec); err != nil {
 		return Status{}, err
 	}
-	if err := rec.recover(tn.ctx); err != nil {
+	err := rec.recover(tn.ctx)
+	if err == nil {
+		err = c.blobs.fill(tn.ctx, rec.fold)
+	}
+	if err != nil {
 		return Status{}, causeOf(tn.ctx, err)
 	}
 	t, err := c.newTerm(tn.ctx, &rec)
@@ -102,16 +107,19 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.ledger = newLedger(objective, cfg.Kinds)
 	t.mirror = newMirror(c.ports.mirror, t.ledger, f.epoch, rec.mirror, c.log, c.host)
 	queue := newHookQueue(c.host)
-	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host}
+	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host, spill: t.spill}
 	t.leader = &leader{
 		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, host: c.host, ports: c.ports, engine: engine.New(cfg),
 		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),
 		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID, rules: rulesOf(cfg), proofDue: true,
 		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
-		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL,
+		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL, resultMax: cfg.Limits.Size.Result,
 		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
 		metrics: c.metrics,
 	}
+	t.leader.courier = newCourier(c.ports.doorbell, c.blobs, t.leader.unpublishable, c.log, c.host)
+	t.leader.rejects = newRejectKeeper(c.ports.rejects, c.o.Run, f.epoch, c.metrics, c.log, c.host)
+	t.intake = newIntake(t, cfg.Limits.Size, c.blobs, t.leader.rejects)
 	t.leader.metaDue = !t.leader.rules.Equal(f.meta.Rules)
 	t.cfg, t.roster, t.events = cfg, newRoster(c.o.Run), newEventLog(rec.commit.last)
 	t.restore(f)
@@ -132,18 +140,18 @@ func (c *Coordinator) recordLimit() int {
 	return payload - min(payload/16, 4<<10)
 }
 
-// halfRecord is the most bytes of a spec, and of a result: a task's mirror value holds one of each, and a little more.
-// It is never less than halfRecordMin, so a server must take messages of twice that.
-func (c *Coordinator) halfRecord() int { return max(halfRecordMin, c.recordLimit()/64*31) }
-
-const halfRecordMin = 64 << 10
+// inlineMax is the most bytes of a spec, and of a result, that records and messages hold; what is larger goes to the object
+// store. taskMax is the most bytes of a whole task: its mirror value holds a spec, a result and the ids of its children,
+// and the rest is room for what else a task says.
+func (c *Coordinator) inlineMax() int { return c.recordLimit() / 4 }
+func (c *Coordinator) taskMax() int   { return c.recordLimit() / 16 * 15 }
 
 // plan asks the workflow how its tasks are scheduled and executed.
 func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, error), spec.Objective) {
 	o := c.o
 	cfg := engine.Config{
 		Budget: o.MaxConcurrency, Hooks: true, Seed: o.Seed, LeaseTTL: o.LeaseTTL, WorkerTTL: o.WorkerTTL,
-		MaxLost: o.MaxLost, MaxSpecSize: c.halfRecord(),
+		MaxLost: o.MaxLost, MaxSpecSize: c.inlineMax(), MaxTaskSize: c.taskMax(),
 	}
 	if cfg.Seed == 0 {
 		cfg.Seed = c.writer
@@ -155,6 +163,9 @@ func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, e
 		cfg.Kinds, cfg.Strict = s.Policies()
 		cfg.Limits = s.Limits()
 	}
+	size := o.Limits.Or(cfg.Limits.Size).Or(sizeLimitsDefault)
+	cfg.Limits.Size = size
+	cfg.MaxChildren, cfg.MaxDepth, cfg.MaxPayload = size.Children, size.Depth, size.Payload
 	recipe := func(spec.TaskSpec) (spec.Recipe, error) { return spec.Recipe{}, nil }
 	if w, ok := o.Workflow.(spec.Commander); ok {
 		recipe = w.Recipe
@@ -164,6 +175,11 @@ func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, e
 		objective = w.Objective()
 	}
 	return cfg, recipe, objective
+}
+
+// sizeLimitsDefault are the limits where neither the options nor the workflow name any.
+var sizeLimitsDefault = spec.SizeLimits{
+	Children: engine.MaxChildrenDefault, Depth: engine.MaxDepthDefault, Payload: engine.MaxPayloadDefault, Result: MaxResultDefault,
 }
 
 // rulesOf is what the journal says of how this term schedules.
@@ -266,6 +282,8 @@ func (t *term) start() error {
 	t.goes(l.sweeper.sweep)
 	t.goes(t.mirror.run)
 	t.goes(t.upkeep)
+	t.goes(l.courier.run)
+	t.goes(l.rejects.storeAll)
 	t.goes(t.callWorkflow)
 	if t.files != nil {
 		t.goes(t.files.run)
@@ -335,8 +353,8 @@ func (t *term) readResults(ctx context.Context, after uint64) {
 	for ctx.Err() == nil {
 		lost := make(chan struct{}, 1)
 		var reason error
-		stop, err := t.leader.ports.results.Consume(ctx, after, func(seq uint64, data []byte) {
-			t.result(ctx, seq, data)
+		stop, err := t.leader.ports.results.Consume(ctx, after, func(seq uint64, from spec.WorkerID, data []byte) {
+			t.intake.take(ctx, seq, from, data)
 		}, func(err error) { reason = err; lost <- struct{}{} })
 		if err == nil {
 			t.c.host.Wait(ctx, host.Forever, lost)
@@ -380,53 +398,6 @@ func (t *term) reattach(ctx context.Context) uint64 {
 // reattachInterval is how often a lost results stream is looked for, the first time too: a server removes the files of a
 // deleted stream behind its answer, and with them, now and then, those of one that was made at once under its name.
 const reattachInterval = time.Second
-
-// result takes one message of the results stream.
-func (t *term) result(ctx context.Context, seq uint64, data []byte) {
-	m, err := bus.DecodeResultMessage(data)
-	if err != nil {
-		t.leader.log.Warn("a result message was rejected", "seq", seq, "bytes", len(data), "err", err)
-		t.c.metrics.malformed.Inc()
-		t.put(ctx, arrival{results: seq, heard: true})
-		return
-	}
-	for i := range m.Reports {
-		r := &m.Reports[i]
-		a := arrival{heard: true, event: engine.Reported{
-			AttemptRef: r.AttemptRef, Worker: m.Worker, Failure: r.Failure, Preempted: r.Preempted,
-			Body: r.Body,
-		}}
-		if size := reportSize(r); size > t.c.halfRecord() {
-			a.event = tooLarge(r, m, size)
-		}
-		if r.Run != t.leader.run {
-			t.leader.log.Warn("a result of another run was rejected", "claimed_run", r.Run, "worker", m.Worker)
-			a.event = nil
-		}
-		if i == len(m.Reports)-1 {
-			a.results = seq // the watermark moves only when the whole message is taken
-		}
-		t.put(ctx, a)
-	}
-}
-
-// reportSize is about how many bytes a result takes in a record.
-func reportSize(r *bus.Report) int {
-	size := len(r.Body)
-	if r.Failure != nil {
-		size += len(r.Failure.AppendJSON(nil))
-	}
-	return size
-}
-
-// tooLarge is what becomes of a result that no record holds: a failure of its task, without the body.
-func tooLarge(r *bus.Report, m *bus.ResultMessage, size int) engine.Reported {
-	return engine.Reported{AttemptRef: r.AttemptRef, Worker: m.Worker, Failure: &spec.FailureRecord{
-		Kind: spec.MetricsCollectionFailed, Phase: spec.PhaseMetrics,
-		Message: fmt.Sprintf("its result takes %d bytes; leave large data in files", size),
-		Details: map[string]any{"cause": spec.CauseResultTooLarge},
-	}}
-}
 
 func (t *term) put(ctx context.Context, a arrival) {
 	if err := t.inbox.put(ctx, a); err != nil && ctx.Err() == nil {
@@ -493,6 +464,8 @@ const upkeepInterval = 10 * time.Second
 // whether the journal is still ours.
 func (t *term) upkeep(ctx context.Context) {
 	purged, pause := t.c.host.Now(), upkeepInterval
+	swept := purged
+	t.makeArtifacts(ctx)
 	for {
 		t.c.host.Wait(ctx, pause, t.c.broken)
 		if ctx.Err() != nil {
@@ -503,12 +476,55 @@ func (t *term) upkeep(ctx context.Context) {
 			t.c.purgeResults(ctx, t)
 			t.checkJournal(ctx)
 		}
+		if now := t.c.host.Now(); now.Sub(swept) >= blobSweepInterval {
+			swept = now
+			t.sweepBlobs(ctx)
+		}
 		pause = upkeepInterval
 		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
 			t.leader.log.Warn("look after the doorbell", "err", err)
 			pause = reattachInterval
 		}
 	}
+}
+
+// makeArtifacts makes the object store, so that workers, which may not, find it. Without one only large payloads and
+// results fail.
+func (t *term) makeArtifacts(ctx context.Context) {
+	if err := t.leader.ports.objects.Ensure(ctx); err != nil && ctx.Err() == nil {
+		t.leader.log.Warn("make the object store; payloads and results too large for a message need it", "err", err)
+	}
+}
+
+// sweepBlobs removes what no task names, after an append has proved that this leader knows every task.
+func (t *term) sweepBlobs(ctx context.Context) {
+	err := t.c.blobs.sweep(ctx, func() (map[spec.Digest]bool, error) {
+		if err := t.proven(ctx); err != nil {
+			return nil, err
+		}
+		return t.ledger.blobs(), nil
+	})
+	if err != nil && !errors.Is(err, bus.ErrMissing) && ctx.Err() == nil {
+		t.leader.log.Warn("look after the object store", "err", err)
+	}
+}
+
+// proven returns once a record was appended after the call.
+func (t *term) proven(ctx context.Context) error {
+	before := t.ledger.position().seq
+	t.c.prove()
+	for t.ledger.position().seq == before {
+		t.c.host.Wait(ctx, idlePoll)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// spill stores the payloads of specs that no record holds.
+func (t *term) spill(ctx context.Context, specs []spec.TaskSpec) []error {
+	return t.c.blobs.spill(ctx, specs, t.cfg.MaxPayload)
 }
 
 // checkJournal makes the leader append when the journal is not as it left it: gone, or continued by somebody else. A

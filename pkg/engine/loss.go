@@ -11,7 +11,7 @@ import (
 
 // The bounds of the evidence that a task keeps of its losses.
 const (
-	lossesMax       = 16
+	lossesMax       = 8
 	lossProgressMax = 256 // bytes
 )
 

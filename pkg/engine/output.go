@@ -61,6 +61,7 @@ type Rejection struct {
 	Worker spec.WorkerID
 	spec.AttemptRef
 	Child  spec.TaskID // set when one child was refused
+	Rule   spec.Rule
 	Reason string
 	Body   []byte // the refused result as it arrived; nil when children were refused
 	// Stored names the body where it lies in the object store.

@@ -31,11 +31,11 @@ func (e *Engine) reported(now Now, r Reported) {
 	case e.decidedBy(r.AttemptRef):
 		e.counts.Duplicates++
 	case !live && !e.Known(r.Task):
-		e.reject(r, ErrUnknownTask.Error())
+		e.reject(r, spec.RuleUnknownTask, ErrUnknownTask.Error())
 	case live && (r.Attempt == 0 || r.Attempt > t.Attempt):
-		e.reject(r, fmt.Sprintf("attempt %d was never dispatched", r.Attempt))
+		e.reject(r, spec.RuleForgedAttempt, fmt.Sprintf("attempt %d was never dispatched", r.Attempt))
 	case live && r.Claim == 0:
-		e.reject(r, "it names no claim")
+		e.reject(r, spec.RuleNoClaim, "it names no claim")
 	case !live || t.State == spec.StateReported:
 		e.counts.Superseded++
 	case r.Failure == nil && !r.Preempted:
@@ -46,10 +46,10 @@ func (e *Engine) reported(now Now, r Reported) {
 	e.receipt(r.Worker, r.AttemptRef)
 }
 
-func (e *Engine) reject(r Reported, reason string) {
+func (e *Engine) reject(r Reported, rule spec.Rule, reason string) {
 	e.counts.Rejected++
 	e.out.Rejections = append(e.out.Rejections, Rejection{
-		Worker: r.Worker, AttemptRef: r.AttemptRef, Reason: reason, Body: r.Body, Stored: r.Stored,
+		Worker: r.Worker, AttemptRef: r.AttemptRef, Rule: rule, Reason: reason, Body: r.Body, Stored: r.Stored,
 	})
 }
 
@@ -165,7 +165,7 @@ func (e *Engine) spoil(t *task, failure *spec.FailureRecord) {
 // apply adds the children of an outcome and finishes its task, in one commit: exactly once.
 func (e *Engine) apply(now Now, t *task, children []spec.TaskSpec) {
 	if message := e.tooMany(t, children); message != "" {
-		e.refuse(t, "", message)
+		e.refuse(t, "", spec.RuleTooManyChildren, message)
 		e.spoil(t, &spec.FailureRecord{
 			Kind: spec.PlanningFailed, Phase: spec.PhasePlanning, Message: message,
 			Details: map[string]any{"cause": spec.CauseBadResult},
@@ -201,7 +201,7 @@ const idOverhead = 5
 
 func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 	if err := e.checkChild(t, child); err != nil {
-		e.refuse(t, child.ID, err.Error())
+		e.refuse(t, child.ID, ruleOf(err), err.Error())
 		return
 	}
 	if e.Known(child.ID) {
@@ -210,7 +210,7 @@ func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 	}
 	parent := e.parentOf(t, child)
 	if err := e.checkDepth(child.ID, parent); err != nil {
-		e.refuse(t, child.ID, err.Error())
+		e.refuse(t, child.ID, ruleOf(err), err.Error())
 		return
 	}
 	t.Children = append(t.Children, child.ID)
@@ -240,10 +240,23 @@ func (e *Engine) checkChild(t *task, child spec.TaskSpec) error {
 	return nil
 }
 
-func (e *Engine) refuse(t *task, child spec.TaskID, reason string) {
+// ruleOf names what a child breaks.
+func ruleOf(err error) spec.Rule {
+	switch {
+	case errors.Is(err, ErrDuplicateID):
+		return spec.RuleDuplicateChild
+	case errors.Is(err, ErrTooLarge):
+		return spec.RuleChildTooLarge
+	case errors.Is(err, ErrTooDeep):
+		return spec.RuleTooDeep
+	}
+	return spec.RuleBadChild
+}
+
+func (e *Engine) refuse(t *task, child spec.TaskID, rule spec.Rule, reason string) {
 	e.counts.Rejected++
 	ref := spec.AttemptRef{Task: t.Spec.ID, Attempt: t.Outcome.Attempt, Claim: t.Outcome.Claim}
-	e.out.Rejections = append(e.out.Rejections, Rejection{AttemptRef: ref, Child: child, Reason: reason})
+	e.out.Rejections = append(e.out.Rejections, Rejection{AttemptRef: ref, Child: child, Rule: rule, Reason: reason})
 }
 
 // retire finishes a task and keeps of it only what later events need.

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -75,6 +76,27 @@ type Limits struct {
 	MaxExperiments int
 	// MaxDuration stops dispatching once the run was active (engine time) for so long.
 	MaxDuration time.Duration
+	// Size bounds what single tasks and results may be; zero fields mean the engine's defaults.
+	Size SizeLimits
+}
+
+// SizeLimits bound what one task or one result may be. What exceeds them is refused, or fails its own task, with a reason
+// that names the limit.
+type SizeLimits struct {
+	// Children is the most children of one result, Depth the most tasks above one another in the tree.
+	Children int
+	Depth    int
+	// Payload and Result are the most bytes of a task's payload and of an encoded result.
+	Payload int64
+	Result  int64
+}
+
+// Or returns l with what it leaves open taken from other.
+func (l SizeLimits) Or(other SizeLimits) SizeLimits {
+	return SizeLimits{
+		Children: cmp.Or(l.Children, other.Children), Depth: cmp.Or(l.Depth, other.Depth),
+		Payload: cmp.Or(l.Payload, other.Payload), Result: cmp.Or(l.Result, other.Result),
+	}
 }
 
 // Commander is a Workflow whose tasks are commands that any generic worker can run. Recipe is called on the engine's

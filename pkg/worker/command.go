@@ -39,7 +39,7 @@ func (w *worker) runCommand(a *attempt) outcome {
 		e.stop = a.stopCause()
 	}
 	e.memory = w.memoryEvidence(&e, out, oomsBefore)
-	return e.outcome(files.result, out.proposal)
+	return e.outcome(files.result, max(resultFileMin, a.dispatch.ResultMax), out.proposal)
 }
 
 // notStarted is the outcome of a command that did not run: because it could not be started, or was stopped before.
@@ -134,8 +134,8 @@ func (w *worker) memoryEvidence(e *ending, out *captured, oomsBefore int64) stri
 }
 
 // outcome turns an ending into what is reported, with the result file and the proposal if there are any.
-func (e *ending) outcome(resultPath string, proposed *proposal) outcome {
-	result, written, err := readResult(resultPath)
+func (e *ending) outcome(resultPath string, resultMax int64, proposed *proposal) outcome {
+	result, written, err := readResult(resultPath, resultMax)
 	e.own, e.fileErr = result.Failure, err
 	if e.exit.code == 0 && proposed != nil && e.fileErr == nil {
 		var children []spec.TaskSpec

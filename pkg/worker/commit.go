@@ -135,8 +135,12 @@ func (w *worker) recover() (results []*result) {
 			unreadable = append(unreadable, seq)
 			continue
 		}
-		results = append(results, &result{ref: message.Reports[0].AttemptRef, seq: seq, size: len(body)})
+		report := &message.Reports[0]
+		results = append(results, &result{
+			ref: report.AttemptRef, seq: seq, size: len(body) + int(report.Stored.Size), large: report.Stored,
+		})
 	}
+	w.forgetOthers(results)
 	w.commits.drop(unreadable)
 	if len(results) > 0 {
 		w.log.LogAttrs(context.Background(), slog.LevelInfo, "results of an earlier start wait in the spool: sending them again",

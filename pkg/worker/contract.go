@@ -40,8 +40,8 @@ const (
 	checkpointDirName = "checkpoint"
 )
 
-// resultFileMax is the largest result file that is read, in bytes; encoded it may be smaller.
-const resultFileMax = 8 << 20
+// resultFileMin is how large a result file may be whatever the leader takes, in bytes: encoded it may be smaller.
+const resultFileMin = 8 << 20
 
 // attemptFiles are the paths of one attempt.
 type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint string }
@@ -197,7 +197,7 @@ func workingDir(recipe *spec.Recipe, files attemptFiles) (string, error) {
 
 // readResult reads the file an experiment may have written; written says that there was one. The error names the file and
 // the field, and is errTooLarge for a file that is not even read.
-func readResult(path string) (result spec.TaskResult, written bool, err error) {
+func readResult(path string, limit int64) (result spec.TaskResult, written bool, err error) {
 	// A pipe in its place must not block.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -214,9 +214,9 @@ func readResult(path string) (result spec.TaskResult, written bool, err error) {
 	if err != nil {
 		return spec.TaskResult{}, true, err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, resultFileMax+1))
-	if err == nil && len(text) > resultFileMax {
-		err = fmt.Errorf("%w: more than %d bytes; leave large data in files", errTooLarge, resultFileMax)
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%w: more than %d bytes; leave large data in files", errTooLarge, limit)
 	}
 	if err == nil {
 		result, err = spec.DecodeResultFile(text)

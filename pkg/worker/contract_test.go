@@ -161,20 +161,20 @@ func TestReadResult(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, resultFileName)
-	if _, written, err := readResult(path); written || err != nil {
+	if _, written, err := readResult(path, resultFileMin); written || err != nil {
 		t.Fatalf("no file: %v %v", written, err)
 	}
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, written, err := readResult(path); !written || err == nil {
+	if _, written, err := readResult(path, resultFileMin); !written || err == nil {
 		t.Fatalf("a directory: %v %v", written, err)
 	}
 	big := filepath.Join(dir, "big")
-	if err := os.WriteFile(big, make([]byte, resultFileMax+1), 0o600); err != nil {
+	if err := os.WriteFile(big, make([]byte, resultFileMin+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := readResult(big); err == nil || !strings.Contains(err.Error(), big) {
+	if _, _, err := readResult(big, resultFileMin); err == nil || !strings.Contains(err.Error(), big) {
 		t.Fatalf("a large file: %v", err)
 	}
 }

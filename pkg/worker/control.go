@@ -64,7 +64,8 @@ func (w *worker) obeyReceipts(refs []bus.AttemptRef) {
 	for _, r := range w.ledger.wanted(refs) {
 		w.notes.note(spec.NoteReceipted, r.ref, "")
 	}
-	seqs, more := w.ledger.receipted(refs)
+	seqs, large, more := w.ledger.receipted(refs)
+	w.forgetLarge(large)
 	if len(seqs) > 0 {
 		w.commits.drop(seqs)
 	}

@@ -16,6 +16,8 @@ const (
 	// messageMax bounds a failure's message, stackMax the stack of a panic in its details; in bytes.
 	messageMax = 4 << 10
 	stackMax   = 8 << 10
+	// failureMax bounds a whole failure record, as JSON: leaders refuse larger ones.
+	failureMax = 24 << 10
 )
 
 // ending is all that is known of a command that was started and has ended.
@@ -243,7 +245,7 @@ func (e *ending) preempted() *spec.FailureRecord {
 	return e.record(spec.Interrupted, spec.PhaseRunner, spec.CausePreempted, true, "preempted: the worker leaves")
 }
 
-// signed makes f fit to be sent: a known kind and phase, one attempt's name and a time, a bounded message.
+// signed makes f fit to be sent: a known kind and phase, one attempt's name and a time, a bounded size.
 func signed(f *spec.FailureRecord, jobID string, now time.Time) *spec.FailureRecord {
 	out := *f
 	if err := f.Validate(); err != nil {
@@ -258,6 +260,11 @@ func signed(f *spec.FailureRecord, jobID string, now time.Time) *spec.FailureRec
 	}
 	if out.CreatedAt == "" {
 		out.CreatedAt = now.UTC().Format(time.RFC3339)
+	}
+	if size := len(out.AppendJSON(nil)); size > failureMax {
+		out.Details, out.Extra = map[string]any{"cause": f.Cause(), "details_left_out": size}, nil
+		out.ExceptionType, out.JobID = clipText(out.ExceptionType, messageMax), clipText(out.JobID, messageMax)
+		out.CreatedAt = clipText(out.CreatedAt, messageMax)
 	}
 	return &out
 }

@@ -230,7 +230,7 @@ func TestRunnerFailures(t *testing.T) {
 			return spec.TaskResult{Children: []spec.TaskSpec{{}}}, nil
 		}, spec.MetricsCollectionFailed, spec.CauseBadResult, false, "child 1"},
 		"too large": {func(context.Context, spec.Attempt) (spec.TaskResult, error) {
-			return spec.TaskResult{Output: []byte(`{"a":"` + strings.Repeat("x", resultMax) + `"}`)}, nil
+			return spec.TaskResult{Output: []byte(`{"a":"` + strings.Repeat("x", inlineMax) + `"}`)}, nil
 		}, spec.MetricsCollectionFailed, spec.CauseResultTooLarge, false, "at most"},
 	}
 	byKind := map[string]spec.RunnerFunc{}
@@ -270,7 +270,7 @@ func TestResultTooLargeKeepsFileAndMetrics(t *testing.T) {
 		t.Errorf("reported %+v with metrics %v", report.Failure, result.Metrics)
 	}
 	path := filepath.Join(b.o.AttemptDir(testRun, "big", 1), resultFileName)
-	if _, written, err := readResult(path); !written || err != nil {
+	if _, written, err := readResult(path, resultFileMin); !written || err != nil {
 		t.Errorf("the file is not kept: %v", err)
 	}
 }

@@ -56,6 +56,10 @@ type result struct {
 	// report and encoded are the result itself and its form for the spool. Both may be nil once it is there.
 	report  *bus.Report
 	encoded []byte
+	// large names the body of a result that is too large for a message, which has a file of its own; body is what the disk
+	// would not take of it.
+	large spec.Blob
+	body  []byte
 	// seq is its number in the spool, 0 while it is not there.
 	seq     uint64
 	element *list.Element // its place in ledger.order, nil when it is not there
@@ -271,9 +275,16 @@ func (l *ledger) held(r *result) (report *bus.Report, seq uint64, gone bool) {
 	return r.report, r.seq, r.gone
 }
 
-// receipted forgets the results that refs name and returns their numbers in the spool. more says that the last heartbeat
-// could not list all that are left.
-func (l *ledger) receipted(refs []bus.AttemptRef) (seqs []uint64, more bool) {
+// inMemory returns a large result's bytes if no file has them.
+func (l *ledger) inMemory(r *result) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return r.body
+}
+
+// receipted forgets the results that refs name and returns their numbers in the spool, and the names of large ones. more
+// says that the last heartbeat could not list all that are left.
+func (l *ledger) receipted(refs []bus.AttemptRef) (seqs []uint64, large []spec.Blob, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	long := len(l.finished) > finishedMax
@@ -283,9 +294,12 @@ func (l *ledger) receipted(refs []bus.AttemptRef) (seqs []uint64, more bool) {
 			if r.seq != 0 {
 				seqs = append(seqs, r.seq)
 			}
+			if !r.large.IsZero() {
+				large = append(large, r.large)
+			}
 		}
 	}
-	return seqs, long && len(l.finished) > 0
+	return seqs, large, long && len(l.finished) > 0
 }
 
 // resultOf returns the result that ref names, nil when there is none.
@@ -301,7 +315,7 @@ func (l *ledger) resultOf(ref bus.AttemptRef) *result {
 }
 
 func (l *ledger) forget(r *result) {
-	r.gone, r.report, r.encoded = true, nil, nil
+	r.gone, r.report, r.encoded, r.body = true, nil, nil, nil
 	if r.element != nil {
 		l.order.Remove(r.element)
 		delete(l.finished, keyOf(r.ref))

@@ -16,6 +16,9 @@ type link interface {
 	pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error)
 	// publish returns nil once the message is stored.
 	publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error
+	// put stores a blob of a run in the object store and get returns one, whole; both are idempotent.
+	put(ctx context.Context, run spec.RunName, data []byte) error
+	get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byte, error)
 	// uplink sends without waiting; the message may be lost.
 	uplink(u *bus.Uplink) error
 	// listen calls fn for each answer, one at a time, until stop is called.
@@ -68,6 +71,15 @@ func (l *busLink) pull(ctx context.Context, class string, n int, expiry time.Dur
 
 func (l *busLink) publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error {
 	return l.conn.PublishResult(ctx, run, l.worker, m)
+}
+
+func (l *busLink) put(ctx context.Context, run spec.RunName, data []byte) error {
+	_, err := bus.NewObjects(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
+	return err
+}
+
+func (l *busLink) get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byte, error) {
+	return bus.NewObjects(l.conn, run, bus.StreamOptions{}).Get(ctx, b, b.Size)
 }
 
 func (l *busLink) uplink(u *bus.Uplink) error { return l.conn.SendUplink(u) }

@@ -29,9 +29,15 @@ const (
 	backoffMax   = 5 * time.Second
 )
 
-// outbox is the results of one run that wait to be published, oldest first. The lock of outboxes guards it.
+// lane is what waits for what: large results, which the object store may refuse, do not hold up the others of their run.
+type lane struct {
+	run   spec.RunName
+	large bool
+}
+
+// outbox is the results of one lane that wait to be published, oldest first. The lock of outboxes guards it.
 type outbox struct {
-	run     spec.RunName
+	lane
 	queue   []*result
 	queued  map[*result]bool
 	memory  int  // bytes of reports held in memory, at most
@@ -42,7 +48,7 @@ type outbox struct {
 // something to send has one goroutine; it ends when nothing is left.
 type outboxes struct {
 	mu      sync.Mutex
-	byRun   map[spec.RunName]*outbox
+	lanes   map[lane]*outbox
 	unsent  int           // results in all queues
 	empty   chan struct{} // has a token after unsent became 0
 	senders sync.WaitGroup
@@ -53,10 +59,11 @@ type outboxes struct {
 func (o *outboxes) put(r *result) (start *outbox, large bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	box := o.byRun[r.ref.Run]
+	key := lane{run: r.ref.Run, large: !r.large.IsZero()}
+	box := o.lanes[key]
 	if box == nil {
-		box = &outbox{run: r.ref.Run, queued: map[*result]bool{}}
-		o.byRun[r.ref.Run] = box
+		box = &outbox{lane: key, queued: map[*result]bool{}}
+		o.lanes[key] = box
 	}
 	if box.queued[r] {
 		return nil, false
@@ -99,7 +106,7 @@ func (o *outboxes) sent(box *outbox, batch []*result) {
 	clear(box.queue[:len(batch)])
 	box.queue = box.queue[len(batch):]
 	if len(box.queue) == 0 {
-		delete(o.byRun, box.run)
+		delete(o.lanes, box.lane)
 		box.sending = false
 	}
 	if o.unsent -= len(batch); o.unsent == 0 {
@@ -158,7 +165,11 @@ func (w *worker) sendLoop(box *outbox) {
 func (w *worker) send(run spec.RunName, batch []*result) error {
 	message := &bus.ResultMessage{Version: bus.MessageVersion, Worker: w.who.ID, Boot: w.who.Boot}
 	for _, r := range batch {
-		if report := w.load(r); report != nil {
+		report, err := w.ready(r)
+		if err != nil {
+			return err
+		}
+		if report != nil {
 			message.Reports = append(message.Reports, *report)
 		}
 	}
@@ -169,11 +180,43 @@ func (w *worker) send(run spec.RunName, batch []*result) error {
 	defer cancel()
 	err := w.link.publish(ctx, run, message)
 	if errors.Is(err, bus.ErrTooLarge) && len(message.Reports) == 1 {
-		// The server takes less than it did when the attempt ended.
-		message.Reports[0] = w.tooLarge(&message.Reports[0], err)
-		err = w.link.publish(ctx, run, message)
+		return w.sendSmaller(run, message, err)
 	}
 	return err
+}
+
+// sendSmaller publishes a report that the server does not take in a message: it takes less than it did when the attempt
+// ended.
+func (w *worker) sendSmaller(run spec.RunName, m *bus.ResultMessage, tooLarge error) error {
+	report := &m.Reports[0]
+	if report.Stored.IsZero() && len(report.Body) > 0 {
+		if err := w.put(run, report.Body); err != nil {
+			return err
+		}
+		report.Stored = spec.BlobOf(report.Body)
+	} else {
+		*report = w.tooLarge(report, tooLarge)
+	}
+	ctx, cancel := context.WithTimeout(w.sendCtx, publishTimeout)
+	defer cancel()
+	return w.link.publish(ctx, run, m)
+}
+
+// ready returns a result's report, with its body in the object store where that is its place; nil when it is not wanted any
+// more or lost.
+func (w *worker) ready(r *result) (*bus.Report, error) {
+	report := w.load(r)
+	if report == nil || r.large.IsZero() {
+		return report, nil
+	}
+	err := w.upload(r)
+	if errors.Is(err, errGone) {
+		w.log.Error("the disk does not give a large result back: the task will run again", "run", r.ref.Run, "task", r.ref.Task,
+			"attempt", r.ref.Attempt, "error", err)
+		w.ledger.lost(r)
+		return nil, nil
+	}
+	return report, err
 }
 
 // tooLarge is what is reported in place of a report that the server will never take.

@@ -241,7 +241,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		log:      o.Logger.With("worker", who.ID),
 		ledger:   newLedger(o.Slots, time.Now()),
 		commits:  commits{wake: make(chan struct{}, 1)},
-		outboxes: outboxes{byRun: map[spec.RunName]*outbox{}, empty: make(chan struct{}, 1)},
+		outboxes: outboxes{lanes: map[lane]*outbox{}, empty: make(chan struct{}, 1)},
 		beat:     make(chan struct{}, 1),
 		notice:   make(chan struct{}, 1),
 		killed:   make(chan struct{}),

@@ -24,9 +24,12 @@ func (w *worker) execute(a *attempt) {
 	defer w.ledger.letGo(a)
 	defer w.fileUnreturned(a)
 	kind := a.dispatch.Task.Kind
+	missing := w.fetch(a)
 	switch runner := w.o.Runners[kind]; {
 	case a.ctx.Err() != nil:
 		w.finish(a, endedBy(a.stopCause(), nil, &a.dispatch.Recipe))
+	case missing != nil:
+		w.finish(a, failed(missing))
 	case runner != nil:
 		w.finish(a, w.callRunner(a, runner))
 	case len(a.dispatch.Recipe.Argv) == 0 || a.dispatch.Recipe.Argv[0] == "":
@@ -109,8 +112,8 @@ func endedBy(cause error, result *spec.TaskResult, recipe *spec.Recipe) outcome 
 // errTooLarge: the result exceeds what a message may carry.
 var errTooLarge = errors.New("the result is too large")
 
-// resultMax is the largest encoded result, in bytes: a report may hold its failure twice and must fit into a message.
-const resultMax = 480 << 10
+// inlineMax is the largest encoded result that travels in a message, in bytes, where the server would take more.
+const inlineMax = 240 << 10
 
 // finish files the outcome of an attempt: to the spool, from there to the leader. The first outcome counts.
 func (w *worker) finish(a *attempt, o outcome) {
@@ -148,15 +151,15 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	if result.Failure != nil {
 		result.Failure = signed(result.Failure, job, now)
 	}
-	body, err := encodeBounded(result, w.resultMax())
+	body, err := encodeBounded(result, w.resultMax(a))
 	if err != nil {
 		result.Failure = signed(unsendable(err, &a.dispatch.Recipe), job, now)
 		result.Children, result.Output = nil, nil
-		body, err = encodeBounded(result, w.resultMax())
+		body, err = encodeBounded(result, w.resultMax(a))
 	}
 	if err != nil { // the metrics alone are too large
 		result.Metrics = nil
-		body, err = encodeBounded(result, w.resultMax())
+		body, err = encodeBounded(result, w.resultMax(a))
 	}
 	if err != nil {
 		w.log.Error("a failure cannot be encoded", "run", a.ref.Run, "task", a.ref.Task, "error", err)
@@ -169,24 +172,39 @@ func jobID(ref bus.AttemptRef) string { return fmt.Sprintf("%s/%d", ref.Task, re
 
 func encodeBounded(result spec.TaskResult, limit int) ([]byte, error) {
 	body, err := bus.EncodeResult(result)
+	if err == nil && len(result.Metrics) > bus.MetricsMax {
+		err = fmt.Errorf("%w: %d metrics, at most %d can be sent; leave large data in files", errTooLarge, len(result.Metrics), bus.MetricsMax)
+	}
 	if err == nil && len(body) > limit {
 		err = fmt.Errorf("%w: %d bytes encoded, at most %d can be sent; leave large data in files", errTooLarge, len(body), limit)
 	}
 	return body, err
 }
 
-// resultMax is the largest encoded result that this connection can carry, in bytes.
-func (w *worker) resultMax() int {
-	return min(resultMax, (w.link.maxPayload()-messageReserve)/2)
+// inlineMax is the largest encoded result that travels in a message of this connection, in bytes.
+func (w *worker) inlineMax() int {
+	return min(inlineMax, (w.link.maxPayload()-messageReserve)/4)
 }
 
-// newResult makes the report ready for the spool.
+// resultMax is the largest encoded result of an attempt that its leader takes, in bytes.
+func (w *worker) resultMax(a *attempt) int {
+	return max(w.inlineMax(), int(a.dispatch.ResultMax))
+}
+
+// newResult makes the report ready for the spool. A body too large for a message goes to a file of its own.
 func (w *worker) newResult(a *attempt, report *bus.Report) (*result, error) {
+	r := &result{ref: a.ref, attempt: a, report: report}
+	if body := report.Body; len(body) > w.inlineMax() {
+		r.large = spec.BlobOf(body)
+		r.body = w.keepLarge(r.large, body)
+		report.Body, report.Stored = nil, r.large
+	}
 	encoded, err := bus.EncodeResultMessage(&bus.ResultMessage{
 		Version: bus.MessageVersion, Worker: w.who.ID, Boot: w.who.Boot, Reports: []bus.Report{*report},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &result{ref: a.ref, size: len(encoded), attempt: a, report: report, encoded: encoded}, nil
+	r.encoded, r.size = encoded, len(encoded)+int(r.large.Size)
+	return r, nil
 }

@@ -18,6 +18,7 @@ type World interface {
 	Journal(run spec.RunName, o bus.StreamOptions) bus.Journal
 	Results(run spec.RunName, o bus.StreamOptions) bus.Results
 	Objects(run spec.RunName, o bus.StreamOptions) bus.Objects
+	Rejects(run spec.RunName) bus.Rejects
 	// Doorbell returns a handle on the one doorbell. failed hears of publishes that failed later.
 	Doorbell(o bus.StreamOptions, failed func(subject string, err error)) bus.Doorbell
 	// PublishResult and Pull are a worker's: bus.Conn.PublishResult, and one Pull of at most n that waits for at most

@@ -1,0 +1,141 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+// What is too large for a message goes through the object store: a payload and an input on their way here, a result on its
+// way back. The spool then holds the result's name, and a file of its own in largeDirName its bytes, until it is receipted.
+
+// largeDirName is the folder of large results below Options.Dir.
+const largeDirName = "large"
+
+// largeRate is the slowest transfer of a blob that is waited for, in bytes a second, on top of publishTimeout.
+const largeRate = 1 << 20
+
+func (w *worker) largePath(b spec.Blob) string {
+	return filepath.Join(w.o.Dir, largeDirName, b.Digest.String())
+}
+
+// fetch gets what of a dispatch lies in the object store. It outlasts a server that is away for as long as the attempt may
+// go on; what is not there, or other than it should be, is the attempt's failure.
+func (w *worker) fetch(a *attempt) *spec.FailureRecord {
+	d := a.dispatch
+	if !d.Task.Stored.IsZero() {
+		payload, err := w.get(a, d.Task.Stored)
+		if err != nil {
+			return notFetched("payload", d.Task.Stored, err)
+		}
+		d.Task.Payload = payload
+	}
+	if !d.Stdin.IsZero() {
+		input, err := w.get(a, d.Stdin)
+		if err != nil {
+			return notFetched("input", d.Stdin, err)
+		}
+		d.Recipe.Stdin = input
+	}
+	return nil
+}
+
+func notFetched(what string, b spec.Blob, err error) *spec.FailureRecord {
+	f := launchFailure(fmt.Sprintf("its %s, blob %s, cannot be had: %v", what, b, err), false)
+	f.Details["cause"] = spec.CauseBlobMissing
+	return f
+}
+
+// get tries until the attempt is asked to end.
+func (w *worker) get(a *attempt, b spec.Blob) ([]byte, error) {
+	for failures := 1; ; failures++ {
+		ctx, cancel := context.WithTimeout(a.ctx, transferTimeout(b.Size))
+		data, err := w.link.get(ctx, a.ref.Run, b)
+		cancel()
+		if err == nil || a.ctx.Err() != nil || !bus.Passing(err) {
+			return data, err
+		}
+		w.log.Warn("cannot fetch what a task needs: trying again", "run", a.ref.Run, "task", a.ref.Task, "error", err)
+		w.pause(a.ctx, backoff(failures))
+	}
+}
+
+func transferTimeout(size int64) time.Duration {
+	return publishTimeout + time.Duration(size)*time.Second/largeRate
+}
+
+// keepLarge writes a result's bytes to a file of its own. A disk that is full costs durability, not the result: then it
+// returns them, to be kept in memory.
+func (w *worker) keepLarge(b spec.Blob, body []byte) (inMemory []byte) {
+	path := w.largePath(b)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = writeFileSync(path, body)
+	}
+	if err == nil {
+		return nil
+	}
+	w.metrics.spoolFailures.Inc()
+	w.log.Error("cannot write a large result to disk: it is kept in memory and sent from there", "bytes", len(body), "error", err)
+	return body
+}
+
+// forgetLarge removes the files of results that are receipted.
+func (w *worker) forgetLarge(blobs []spec.Blob) {
+	for _, b := range blobs {
+		if err := os.Remove(w.largePath(b)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			w.log.Warn("cannot remove a large result that is receipted", "error", err)
+		}
+	}
+}
+
+// forgetOthers removes the files of results that the spool does not hold: receipted ones whose removal a crash cut short.
+func (w *worker) forgetOthers(kept []*result) {
+	named := make(map[string]bool, len(kept))
+	for _, r := range kept {
+		named[r.large.Digest.String()] = true
+	}
+	entries, err := os.ReadDir(filepath.Join(w.o.Dir, largeDirName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.log.Warn("cannot look for large results", "error", err)
+	}
+	for _, entry := range entries {
+		if named[entry.Name()] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(w.o.Dir, largeDirName, entry.Name())); err != nil {
+			w.log.Warn("cannot remove a large result that is receipted", "error", err)
+		}
+	}
+}
+
+// upload puts a large result into the object store, where it may be already.
+func (w *worker) upload(r *result) error {
+	body := w.ledger.inMemory(r)
+	if body == nil {
+		var err error
+		if body, err = os.ReadFile(w.largePath(r.large)); err != nil {
+			return fmt.Errorf("%w: %w", errGone, err)
+		}
+	}
+	if !r.large.Names(body) {
+		return fmt.Errorf("%w: its file was changed", errGone)
+	}
+	return w.put(r.ref.Run, body)
+}
+
+// errGone: the disk does not give a large result back.
+var errGone = errors.New("a large result is lost")
+
+func (w *worker) put(run spec.RunName, body []byte) error {
+	ctx, cancel := context.WithTimeout(w.sendCtx, transferTimeout(int64(len(body))))
+	defer cancel()
+	return w.link.put(ctx, run, body)
+}
