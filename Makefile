@@ -14,10 +14,10 @@ CHAOS_SEEDS   ?= 1 2 3 4 5 6
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test race-ten lint sim mutants chaos bench fuzz clean
+.PHONY: help demo judge build test race-ten lint sim mutants chaos bench bench-peers fuzz clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## Search a language model's parameters on a real book, in under 3 minutes (DEMO_DIR=runs/demo)
 	$(GO) build -o examples/charlm/charlm ./examples/charlm
@@ -39,8 +39,9 @@ race-ten: ## Run every test ten times in a row
 	$(GO) test -race -count 10 -timeout 45m ./...
 
 lint: $(TOOLS)/golangci-lint ## Check format, vet and the linters of .golangci.yml
-	@test -z "$$(gofmt -l cmd internal pkg examples test)" || { gofmt -l cmd internal pkg examples test; exit 1; }
+	@test -z "$$(gofmt -l bench cmd internal pkg examples test)" || { gofmt -l bench cmd internal pkg examples test; exit 1; }
 	$(TOOLS)/golangci-lint run ./...
+	cd bench/peers && $(TOOLS)/golangci-lint run ./...
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) $(GO) install $(LINT)
@@ -56,6 +57,11 @@ chaos: ## Break real programs and a NATS cluster of three for CHAOS_MINUTES, sha
 
 bench: build ## Measure everything on this machine, beside raw JetStream, in under 20 minutes (BENCH='--quick')
 	$(BIN)/autoresearch bench $(BENCH)
+
+bench-peers: build ## Measure asynq on Redis and River on PostgreSQL beside this, installed on Debian when root (PEERS='-o json')
+	bench/peers/install.sh
+	cd bench/peers && $(GO) build -o $(CURDIR)/$(BIN)/peers . && $(GO) test ./...
+	$(BIN)/peers -engine $(BIN)/autoresearch $(PEERS)
 
 fuzz: ## Fuzz every decoder, each for FUZZTIME (default 10s)
 	@for package in $$($(GO) list ./...); do \

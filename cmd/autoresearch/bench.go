@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,8 @@ import (
 // benchOptions are the flags of the bench command.
 type benchOptions struct {
 	rows            []string
-	rounds          int
+	rounds, tasks   int
+	syncInterval    time.Duration
 	quick           bool
 	output          string
 	dir, cpuProfile string
@@ -48,6 +50,9 @@ The rows:
 	fs.StringSliceVar(&o.rows, "only", nil, "measure only the row `NAME` (may be repeated)")
 	fs.IntVar(&o.rounds, "rounds", bench.RoundsDefault, "measure each row `N` times and report medians")
 	fs.BoolVar(&o.quick, "quick", false, "measure less of everything: the targets are not of these sizes")
+	fs.IntVar(&o.tasks, "tasks", 0, "`N` tasks a round in the rows that compare rates, in place of 20000")
+	fs.DurationVar(&o.syncInterval, "sync-interval", 0,
+		"let NATS sync so often where the row does not say itself (default: NATS's own, 2 minutes)")
 	fs.StringVarP(&o.output, "output", "o", "text", "report as `FORMAT`: text or json")
 	fs.StringVar(&o.dir, "dir", "", "make the temporary folder in `DIR`: a disk like the one NATS will have")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "",
@@ -74,6 +79,8 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 		return cli.Exit(cli.ExitUsage, fmt.Errorf("--output %q: it must be text or json", o.output))
 	case o.rounds < 1:
 		return cli.Exit(cli.ExitUsage, fmt.Errorf("--rounds %d: it must be at least 1", o.rounds))
+	case o.tasks < 0 || o.syncInterval < 0:
+		return cli.Exit(cli.ExitUsage, errors.New("--tasks and --sync-interval must not be negative"))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -99,11 +106,14 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 func (o *benchOptions) options(self string) bench.Options {
 	options := bench.Options{
 		ChildCommand: []string{self, "bench", benchChild}, Rows: o.rows, Rounds: o.rounds, Dir: o.dir,
-		CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
+		Sizes: bench.SizesFull, SyncInterval: o.syncInterval, CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if o.quick {
 		options.Sizes = bench.SizesQuick
+	}
+	if o.tasks > 0 {
+		options.Sizes.Tasks = o.tasks
 	}
 	return options
 }

@@ -23,6 +23,8 @@ type Options struct {
 	// Sizes say how much is measured; SizesFull when zero. Rounds is how many rounds there are; zero means the default.
 	Sizes  Sizes
 	Rounds int
+	// SyncInterval is how often NATS syncs in rows that do not say themselves; its default (2 minutes) when 0.
+	SyncInterval time.Duration
 	// Dir is where a temporary folder is made; the system's when empty. On a RAM disk the numbers mean little.
 	Dir string
 	// CPUProfile, unless empty, is a file for a CPU profile of the coordinator, without raw JetStream, in the round of a
@@ -58,12 +60,20 @@ func (o *Options) say(format string, args ...any) {
 
 // measureFunc measures one row. What it started has ended and what it wrote is removed when it returns, also when ctx
 // ends it.
-type measureFunc func(ctx context.Context, o *Options, name string) (Result, error)
+type measureFunc func(ctx context.Context, s *site) (Result, error)
 
 // row is one benchmark.
 type row struct {
 	name, about string
+	synced      bool // NATS syncs before each acknowledgement
 	measure     measureFunc
+}
+
+func (r *row) syncing(o *Options) syncing {
+	if r.synced {
+		return syncing{always: true}
+	}
+	return syncing{interval: o.SyncInterval}
 }
 
 // payloadDefault is what each task carries, slotsDefault how many run at once where a row names no other number.
@@ -75,26 +85,38 @@ const (
 // rows are all benchmarks in the order they run. A new one is an entry here and a Result.
 var rows = []row{
 	{
-		"throughput", "independent tasks that do nothing, beside raw JetStream",
-		versus(load{Name: "flat", Payload: payloadDefault, Window: slotsDefault}, false,
+		name: "throughput", about: "independent tasks that do nothing, beside raw JetStream",
+		measure: versus(load{Name: "flat", Payload: payloadDefault, Window: slotsDefault},
 			func(v *Versus) Target { return atLeast("ratio to raw JetStream", v.Ratio, 0.8) }),
 	},
 	{
-		"tree", "a tree that grows from one root, four children a task, beside raw JetStream",
-		versus(load{Name: "tree", Fan: 4, Payload: payloadDefault, Window: slotsDefault}, false,
+		name: "tree", about: "a tree that grows from one root, four children a task, beside raw JetStream",
+		measure: versus(load{Name: "tree", Fan: 4, Payload: payloadDefault, Window: slotsDefault},
 			func(v *Versus) Target { return atLeast("ratio to raw JetStream", v.Ratio, 0.7) }),
 	},
 	{
-		"durable", "throughput where everything acknowledged was fsynced, beside raw JetStream",
-		versus(load{Name: "flat", Payload: payloadDefault, Window: slotsDefault}, true,
+		name: "durable", about: "throughput where everything acknowledged was fsynced, beside raw JetStream", synced: true,
+		measure: versus(load{Name: "flat", Payload: payloadDefault, Window: slotsDefault},
 			func(v *Versus) Target { return atLeast("tasks/s", v.TasksPerS, 12_000) }),
 	},
-	{"latency", "idle: submission to start; 64 slots busy: a result to the next start", at(false, measureLatency)},
-	{"scale", "rate and memory with up to a million tasks queued, random priorities", at(false, measureScale)},
-	{"recovery", "kill -9 of the coordinator with up to a million tasks, until it dispatches again", at(false, measureRecovery)},
-	{"workers", "a thousand workers of eight slots", at(false, measureWorkers)},
-	{"control", "cancel, reprioritise and pause with a million tasks queued", at(false, measureControl)},
-	{"occupancy", "how busy slots are while a proposer thinks", at(false, measureOccupancy)},
+	{
+		name: "latency", about: "idle: submission to start; 64 slots busy: a result to the next start",
+		measure: measureLatency,
+	},
+	{
+		name: "scale", about: "rate and memory with up to a million tasks queued, random priorities",
+		measure: measureScale,
+	},
+	{
+		name: "recovery", about: "kill -9 of the coordinator with up to a million tasks, until it dispatches again",
+		measure: measureRecovery,
+	},
+	{name: "workers", about: "a thousand workers of eight slots", measure: measureWorkers},
+	{
+		name: "control", about: "cancel, reprioritise and pause with a million tasks queued",
+		measure: measureControl,
+	},
+	{name: "occupancy", about: "how busy slots are while a proposer thinks", measure: measureOccupancy},
 }
 
 // Describe returns the rows, one a line, for a help text.
@@ -116,7 +138,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	report := &Report{Environment: environment(o)}
 	for _, r := range chosen {
 		began := time.Now()
-		result, err := r.measure(ctx, &o, r.name)
+		result, err := r.on(ctx, &o)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -124,7 +146,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, fmt.Errorf("row %s: %w", r.name, err)
 		}
 		o.say("%s: done in %v", r.name, time.Since(began).Round(time.Second))
-		report.Rows = append(report.Rows, Row{Name: r.name, Result: result})
+		report.Rows = append(report.Rows, Row{Name: r.name, Durability: r.syncing(&o).durability(), Result: result})
 	}
 	return report, nil
 }

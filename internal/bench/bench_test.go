@@ -111,11 +111,11 @@ func checkEnvironment(t *testing.T, text []byte) {
 
 func TestTextReport(t *testing.T) {
 	t.Parallel()
-	v := &Versus{Tasks: 100, Durability: "none"}
+	v := &Versus{Tasks: 100}
 	v.met = []Target{atLeast("something", 1, 2)}
 	v.add(sample{tasks: 100, wall: time.Second}, sample{tasks: 100, wall: 500 * time.Millisecond})
 	var b bytes.Buffer
-	report := Report{Rows: []Row{{"some row", v}}, Environment: Environment{CPU: "a processor"}}
+	report := Report{Rows: []Row{{"some row", "none", v}}, Environment: Environment{CPU: "a processor"}}
 	if err := report.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
@@ -219,11 +219,12 @@ func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 func TestServerLost(t *testing.T) {
 	t.Parallel()
 	o := small(t).withDefaults()
-	_, err := at(false, func(ctx context.Context, s *site) (Result, error) {
+	r := row{name: "lost", measure: func(ctx context.Context, s *site) (Result, error) {
 		s.server.crash()
 		<-ctx.Done()
 		return nil, ctx.Err()
-	})(t.Context(), &o, "throughput")
+	}}
+	_, err := r.on(t.Context(), &o)
 	if !errors.Is(err, errChildEnded) {
 		t.Errorf("got %v", err)
 	}

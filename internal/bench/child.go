@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"autoresearch/pkg/bus"
 )
@@ -104,16 +105,18 @@ func (s *stdio) Close() error { return nil }
 // NATSService is a NATS server.
 type NATSService struct{ *child }
 
-// NATSArgs say where its files lie and whether it syncs before each acknowledgement.
+// NATSArgs say where its files lie and when it syncs them: before each acknowledgement, or so often (0: as often as it
+// does by default).
 type NATSArgs struct {
-	Dir        string
-	SyncAlways bool
+	Dir          string
+	SyncAlways   bool
+	SyncInterval time.Duration
 }
 
 // Start starts the server on a free loopback port and replies its URL.
 func (s *NATSService) Start(args NATSArgs, url *string) error {
 	server, err := bus.StartEmbedded(bus.EmbeddedOptions{
-		StoreDir: args.Dir, Port: -1, SyncAlways: args.SyncAlways, Logger: s.log,
+		StoreDir: args.Dir, Port: -1, SyncAlways: args.SyncAlways, SyncInterval: args.SyncInterval, Logger: s.log,
 	})
 	if err != nil {
 		return err

@@ -12,10 +12,9 @@ type Versus struct {
 	MinMax    VersusMinMax `json:"min_max"`
 	Rounds    []Round      `json:"rounds"`
 
-	Tasks        int    `json:"tasks"`
-	PayloadBytes int    `json:"payload_bytes"`
-	InFlight     int    `json:"in_flight"`
-	Durability   string `json:"durability"`
+	Tasks        int `json:"tasks"`
+	PayloadBytes int `json:"payload_bytes"`
+	InFlight     int `json:"in_flight"`
 
 	met []Target
 }
@@ -58,8 +57,7 @@ func (v *Versus) add(engine, raw sample) {
 	v.RawCPU.Server, _ = median(v.Rounds, func(r Round) float64 { return r.RawCPU.Server })
 }
 
-func (v *Versus) targets() []Target  { return v.met }
-func (v *Versus) durability() string { return v.Durability }
+func (v *Versus) targets() []Target { return v.met }
 
 func (v *Versus) lines(name string) []string {
 	side := func(what string, rate float64, m MinMax, c CPU) string {

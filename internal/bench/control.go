@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -27,8 +26,6 @@ func (r *Control) targets() []Target {
 	}
 }
 
-func (r *Control) durability() string { return durability(false) }
-
 func (r *Control) lines(name string) []string {
 	return []string{
 		fmt.Sprintf("%s: %d tasks queued, %d slots busy with short tasks, %d calls of each kind one at a time; medians of %d rounds (least to most)",
@@ -37,15 +34,13 @@ func (r *Control) lines(name string) []string {
 	}
 }
 
-func measureControl(ctx context.Context, s *site) (_ Result, err error) {
+func measureControl(ctx context.Context, s *site) (Result, error) {
 	r := &Control{Queued: s.o.Sizes.Controlled, Calls: s.o.Sizes.Controls, Slots: slotsDefault}
 	began := time.Now()
 	l, err := s.lead(ctx, LeadArgs{
 		Run: "control", Budget: slotsDefault, Replenish: true, Load: load{Name: "task", Payload: payloadDefault, Seed: 1},
 	})
-	if l.process != nil {
-		defer func() { err = errors.Join(err, l.stop()) }()
-	}
+	defer l.discard()
 	if err != nil {
 		return nil, err
 	}

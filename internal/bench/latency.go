@@ -34,8 +34,6 @@ func (r *Latency) targets() []Target {
 	}
 }
 
-func (r *Latency) durability() string { return durability(false) }
-
 func (r *Latency) lines(name string) []string {
 	return []string{
 		fmt.Sprintf("%s: %d submissions one at a time; %d turns of %d slots with tasks of %.0f ms; medians of %d rounds (least to most)",

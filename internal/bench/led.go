@@ -37,6 +37,13 @@ func (s *site) lead(ctx context.Context, args LeadArgs) (led, error) {
 	return led{p}, p.call(ctx, serviceLeader+".Lead", args, &None{})
 }
 
+// discard ends the process as a crash does: nothing of the run is needed any more.
+func (l led) discard() {
+	if l.process != nil {
+		l.crash()
+	}
+}
+
 func (l led) ask(ctx context.Context, method string, args, reply any) error {
 	return l.call(ctx, serviceLeader+"."+method, args, reply)
 }

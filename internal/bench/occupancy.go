@@ -30,8 +30,6 @@ func (o *Occupancy) targets() []Target {
 	return []Target{atLeast("busy / (slots x wall)", o.Occupancy, 0.97)}
 }
 
-func (o *Occupancy) durability() string { return durability(false) }
-
 func (o *Occupancy) lines(name string) []string {
 	return []string{
 		fmt.Sprintf("%s: %d slots, commands of %g s, a proposer command of %g s, ahead %d, %g s in %d parts (least to most)", name, o.Slots,
@@ -118,38 +116,40 @@ type search struct {
 
 // OnResult implements spec.Workflow.
 func (s *search) OnResult(ctx context.Context, t spec.TaskSpec, r spec.TaskResult) ([]spec.TaskSpec, error) {
+	s.note(t, r)
+	return s.Command.OnResult(ctx, t, r)
+}
+
+func (s *search) note(t spec.TaskSpec, r spec.TaskResult) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case r.Failure != nil && s.err == nil:
 		s.err = fmt.Errorf("task %q failed: %s", t.ID, r.Failure.Message)
 	case t.Kind != workflow.KindPropose:
 		s.ran = append(s.ran, [2]time.Time{r.Started, r.Started.Add(r.Duration)})
 	}
-	s.mu.Unlock()
-	return s.Command.OnResult(ctx, t, r)
 }
 
 // watch lets the search go on for all rounds, from the start of the first experiment, and until what runs then is over.
 func (s *search) watch(ctx context.Context, site *site) (*Occupancy, error) {
 	sizes, rounds := site.o.Sizes, site.o.Rounds
 	wall := time.Duration(rounds) * sizes.OccupancyRound
-	if err := rest(ctx, wall+2*sizes.OccupancyTask+sizes.OccupancyRound/10); err != nil {
+	first, err := s.first(ctx)
+	if err == nil {
+		err = rest(ctx, time.Until(first)+wall+2*sizes.OccupancyTask+sizes.OccupancyRound/10)
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || len(s.ran) == 0 {
-		return nil, errors.Join(errors.New("the search did not run"), s.err)
+	if s.err != nil {
+		return nil, s.err
 	}
 	o := &Occupancy{
 		Slots: occupancySlots, TaskS: sizes.OccupancyTask.Seconds(), ProposerS: sizes.ProposerTime.Seconds(),
 		Ahead: occupancyAhead, WallS: wall.Seconds(), Tasks: len(s.ran),
-	}
-	first := s.ran[0][0]
-	for _, r := range s.ran {
-		if r[0].Before(first) {
-			first = r[0]
-		}
 	}
 	for n := range rounds {
 		from := first.Add(time.Duration(n) * sizes.OccupancyRound)
@@ -157,6 +157,27 @@ func (s *search) watch(ctx context.Context, site *site) (*Occupancy, error) {
 	}
 	o.Occupancy, o.MinMax = median(o.Rounds, func(r float64) float64 { return r })
 	return o, nil
+}
+
+// first waits until an experiment has ended and returns when the first of those that have began.
+func (s *search) first(ctx context.Context) (began time.Time, err error) {
+	for wait := time.Now(); time.Since(wait) < stuckAfter; {
+		s.mu.Lock()
+		err := s.err
+		for _, r := range s.ran {
+			if began.IsZero() || r[0].Before(began) {
+				began = r[0]
+			}
+		}
+		s.mu.Unlock()
+		if err != nil || !began.IsZero() {
+			return began, err
+		}
+		if err := rest(ctx, pollSlow); err != nil {
+			return began, err
+		}
+	}
+	return began, errStuck
 }
 
 // busyBetween is the share of the slots' time that the intervals take.

@@ -38,8 +38,6 @@ func (r Recovery) targets() []Target {
 	return targets
 }
 
-func (r Recovery) durability() string { return durability(false) }
-
 func (r Recovery) lines(name string) []string {
 	lines := []string{fmt.Sprintf("%s: kill -9 of the coordinator at work, another started at once, until it dispatches; medians of %d rounds (least to most)",
 		name, len(r[0].Rounds))}
@@ -81,13 +79,9 @@ type victim struct {
 	result *RecoveryOf
 }
 
-func (v *victim) measure(ctx context.Context) (err error) {
+func (v *victim) measure(ctx context.Context) error {
 	v.args = LeadArgs{Run: spec.RunName(v.fresh("victim")), Budget: slotsDefault, Replenish: true}
-	defer func() {
-		if v.led.process != nil {
-			err = errors.Join(err, v.led.stop())
-		}
-	}()
+	defer func() { v.led.discard() }()
 	if err := v.start(ctx); err != nil {
 		return err
 	}

@@ -15,16 +15,15 @@ type Report struct {
 
 // Row is one benchmark's result.
 type Row struct {
-	Name   string
-	Result Result
+	Name       string
+	Durability string // what is on disk before what is acknowledged
+	Result     Result
 }
 
 // Result is what a row found. It is encoded as JSON and shown to people as a few lines.
 type Result interface {
 	lines(name string) []string
-	// targets are what the row is to reach; durability says what is on disk before what is acknowledged.
-	targets() []Target
-	durability() string
+	targets() []Target // what the row is to reach
 }
 
 // Targets are those of all rows.
@@ -46,7 +45,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	b.WriteByte('{')
 	durability := make(map[string]string, len(r.Rows))
 	for _, row := range r.Rows {
-		durability[row.Name] = row.Result.durability()
+		durability[row.Name] = row.Durability
 		if err := appendMember(&b, row.Name, row.Result); err != nil {
 			return nil, err
 		}
@@ -80,7 +79,7 @@ func appendMember(b *bytes.Buffer, name string, value any) error {
 func (r *Report) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	for _, row := range r.Rows {
-		for _, line := range append(row.Result.lines(row.Name), "  "+row.Result.durability()) {
+		for _, line := range append(row.Result.lines(row.Name), "  "+row.Durability) {
 			b.WriteString(line + "\n")
 		}
 		b.WriteByte('\n')

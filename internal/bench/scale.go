@@ -38,8 +38,6 @@ func (r Scale) targets() []Target {
 	}
 }
 
-func (r Scale) durability() string { return durability(false) }
-
 func (r Scale) lines(name string) []string {
 	lines := []string{fmt.Sprintf("%s: %d tasks of %d bytes at each length of the queue, which they keep; medians of %d rounds (least to most)",
 		name, r[0].Tasks, payloadDefault, len(r[0].Rounds))}
@@ -58,7 +56,7 @@ func (r Scale) lines(name string) []string {
 // worker process for all.
 func measureScale(ctx context.Context, s *site) (_ Result, err error) {
 	r := make(Scale, len(s.o.Sizes.Queued))
-	defer func() { err = errors.Join(err, r.close()) }()
+	defer r.close()
 	for i, queued := range s.o.Sizes.Queued {
 		r[i] = &ScaleAt{Queued: queued, Tasks: s.o.Sizes.Tasks}
 		if err := r[i].fill(ctx, s); err != nil {
@@ -89,14 +87,12 @@ func (s *site) work(ctx context.Context, slots int) (stop func() error, err erro
 	return p.stop, nil
 }
 
-func (r Scale) close() error {
-	var errs []error
+func (r Scale) close() {
 	for _, at := range r {
-		if at != nil && at.led.process != nil {
-			errs = append(errs, at.led.stop())
+		if at != nil {
+			at.led.discard()
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // fill starts a paused coordinator and queues its tasks.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -25,40 +26,56 @@ type site struct {
 	made   int // names given out
 }
 
-// at returns a measureFunc that opens a site, measures there, and clears it away. The measuring ends with the server.
-func at(syncAlways bool, measure func(context.Context, *site) (Result, error)) measureFunc {
-	return func(ctx context.Context, o *Options, row string) (Result, error) {
-		s, err := openSite(ctx, o, row, syncAlways)
-		if err != nil {
-			return nil, err
-		}
-		guarded, release := s.server.guard(ctx)
-		result, err := measure(guarded, s)
-		if err != nil && guarded.Err() != nil && ctx.Err() == nil {
-			err = errors.Join(context.Cause(guarded), err)
-		}
-		release()
-		return result, errors.Join(err, s.close())
+// on opens a site, measures the row there, and clears it away. The measuring ends with the server.
+func (r *row) on(ctx context.Context, o *Options) (Result, error) {
+	s, err := openSite(ctx, o, r.name, r.syncing(o))
+	if err != nil {
+		return nil, err
 	}
+	guarded, release := s.server.guard(ctx)
+	result, err := r.measure(guarded, s)
+	if err != nil && guarded.Err() != nil && ctx.Err() == nil {
+		err = errors.Join(context.Cause(guarded), err)
+	}
+	release()
+	return result, errors.Join(err, s.close())
 }
 
-func openSite(ctx context.Context, o *Options, row string, syncAlways bool) (*site, error) {
+// syncing says when the server syncs its files.
+type syncing struct {
+	always   bool
+	interval time.Duration // unless always; 0: the server's default
+}
+
+// durability says what an acknowledged task survives.
+func (s syncing) durability() string {
+	const spool = "; worker: each group of results fsynced in its spool before it is sent"
+	switch {
+	case s.always:
+		return "NATS: sync_interval always (fsync before each acknowledgement of a file stream)" + spool
+	case s.interval > 0:
+		return fmt.Sprintf("NATS: file storage, acknowledged before fsync, fsync every %v", s.interval) + spool
+	}
+	return "NATS: file storage, default sync (acknowledged before fsync, fsync every 2 min)" + spool
+}
+
+func openSite(ctx context.Context, o *Options, row string, when syncing) (*site, error) {
 	dir, err := os.MkdirTemp(o.Dir, "autoresearch-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary folder: %w", err)
 	}
 	s := &site{o: o, row: row, dir: dir, log: o.Logger}
-	if err := s.serve(ctx, syncAlways); err != nil {
+	if err := s.serve(ctx, when); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
-func (s *site) serve(ctx context.Context, syncAlways bool) (err error) {
+func (s *site) serve(ctx context.Context, when syncing) (err error) {
 	if s.server, err = spawn(ctx, s.o.ChildCommand, "NATS server"); err != nil {
 		return err
 	}
-	args := NATSArgs{Dir: filepath.Join(s.dir, "nats"), SyncAlways: syncAlways}
+	args := NATSArgs{Dir: filepath.Join(s.dir, "nats"), SyncAlways: when.always, SyncInterval: when.interval}
 	if err := s.server.call(ctx, serviceNATS+".Start", args, &s.url); err != nil {
 		return err
 	}

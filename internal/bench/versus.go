@@ -48,11 +48,11 @@ func (s sample) cpu() CPU {
 }
 
 // versus compares the engine with raw JetStream in rounds. Which of the two goes first alternates.
-func versus(l load, syncAlways bool, targets ...func(*Versus) Target) measureFunc {
-	return at(syncAlways, func(ctx context.Context, s *site) (Result, error) {
+func versus(l load, targets ...func(*Versus) Target) measureFunc {
+	return func(ctx context.Context, s *site) (Result, error) {
 		l := l // rows may be measured at the same time
 		l.Tasks = s.o.Sizes.Tasks
-		r := &Versus{Tasks: l.Tasks, PayloadBytes: l.Payload, InFlight: l.Window, Durability: durability(syncAlways)}
+		r := &Versus{Tasks: l.Tasks, PayloadBytes: l.Payload, InFlight: l.Window}
 		if err := (&arena{site: s, load: l}).rounds(ctx, r); err != nil {
 			return nil, err
 		}
@@ -60,18 +60,8 @@ func versus(l load, syncAlways bool, targets ...func(*Versus) Target) measureFun
 			r.met = append(r.met, target(r))
 		}
 		return r, nil
-	})
-}
-
-// durability says what an acknowledged task survives in a row.
-func durability(syncAlways bool) string {
-	if syncAlways {
-		return "NATS: sync_interval always (fsync before each acknowledgement of a file stream); " + spoolDurability
 	}
-	return "NATS: file storage, default sync (acknowledged before fsync, fsync every 2 min); " + spoolDurability
 }
-
-const spoolDurability = "worker: each group of results fsynced in its spool before it is sent"
 
 // rounds measures both sides in turn.
 func (a *arena) rounds(ctx context.Context, r *Versus) error {

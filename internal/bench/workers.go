@@ -45,8 +45,6 @@ func (w *Workers) targets() []Target {
 	}
 }
 
-func (w *Workers) durability() string { return durability(false) }
-
 func (w *Workers) lines(name string) []string {
 	return []string{
 		fmt.Sprintf("%s: %d workers with %d slots in all, tasks of %g s, a heartbeat every %g s, %g s in steady state in %d parts (least to most)",
@@ -69,9 +67,7 @@ func measureWorkers(ctx context.Context, s *site) (_ Result, err error) {
 	l, err := s.lead(ctx, LeadArgs{
 		Run: "workers", Budget: w.Slots, Replenish: true, Load: load{Name: "task", Payload: payloadDefault},
 	})
-	if l.process != nil {
-		defer func() { err = errors.Join(err, l.stop()) }()
-	}
+	defer l.discard()
 	if err != nil {
 		return nil, err
 	}
