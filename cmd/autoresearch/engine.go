@@ -30,6 +30,7 @@ type engineOptions struct {
 	maxConcurrency               int
 	adopt, ignore                bool
 	nats                         cli.NATSFlags
+	limits                       cli.LimitFlags
 	log                          cli.LogFlags
 	argv                         []string
 }
@@ -71,6 +72,7 @@ code is 130 or 143. Twice: at once. The exit code is 0 when the run stopped, 1 o
 	fs.BoolVar(&o.adopt, "adopt-edits", false, "take an engine_state.json that was edited while the engine was stopped")
 	fs.BoolVar(&o.ignore, "ignore-edits", false, "drop such an edit")
 	o.nats.Add(fs)
+	o.limits.Add(fs)
 	o.log.Add(fs)
 	must(cmd.MarkFlagRequired("workdir"))
 	return cmd
@@ -156,7 +158,8 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 	e.slots = slotsFor(chosen.Workflow, budget)
 	e.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	e.coordinator, err = coordinator.New(coordinator.Options{
-		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget, Workdir: o.workdir,
+		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget,
+		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Workdir: o.workdir,
 		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, Logger: e.log,
 		Registerer: e.registry,
 	})

@@ -28,6 +28,7 @@ type options struct {
 	maxConcurrency, replicas     int
 	adopt, ignore, exit          bool
 	nats                         cli.NATSFlags
+	limits                       cli.LimitFlags
 	log                          cli.LogFlags
 	argv                         []string
 }
@@ -80,6 +81,7 @@ func (o *options) add(cmd *cobra.Command) {
 	fs.BoolVar(&o.adopt, "adopt-edits", false, "take an engine_state.json that was edited while no coordinator ran")
 	fs.BoolVar(&o.ignore, "ignore-edits", false, "drop such an edit")
 	o.nats.Add(fs)
+	o.limits.Add(fs)
 	o.log.Add(fs)
 	if err := cmd.MarkFlagRequired("workdir"); err != nil {
 		panic(err)
@@ -144,7 +146,7 @@ func (o *options) options(
 	}
 	return coordinator.Options{
 		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
-		MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
+		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
 		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, Logger: log, Registerer: r,
 	}
 }

@@ -14,8 +14,8 @@ import (
 
 // The bounds of every decoder. What exceeds them is refused before anything is allocated for it.
 const (
-	// sizeMax is the largest message NATS can carry.
-	sizeMax = 64 << 20
+	// sizeMax is the largest thing that is ever decoded: a result from the object store.
+	sizeMax = spec.SizeMax
 	// depthMax is how deep maps and arrays may nest.
 	depthMax = 32
 )

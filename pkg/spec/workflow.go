@@ -91,6 +91,9 @@ type SizeLimits struct {
 	Result  int64
 }
 
+// SizeMax is the most bytes that a payload or a result may be allowed.
+const SizeMax = 1 << 30
+
 // Or returns l with what it leaves open taken from other.
 func (l SizeLimits) Or(other SizeLimits) SizeLimits {
 	return SizeLimits{

@@ -183,9 +183,11 @@ func (k *Kind) policy() spec.KindPolicy {
 	return spec.KindPolicy{Class: k.Class, Timeout: k.Timeout, StallTimeout: k.StallTimeout, Retries: k.Retries}
 }
 
-// Limits returns the stop rules that the engine keeps.
+// Limits returns the stop rules that the engine keeps, and what bounds single tasks and results.
 func (c *Command) Limits() spec.Limits {
-	return spec.Limits{MaxExperiments: c.file.Stop.MaxExperiments, MaxDuration: c.file.Stop.MaxDuration}
+	return spec.Limits{
+		MaxExperiments: c.file.Stop.MaxExperiments, MaxDuration: c.file.Stop.MaxDuration, Size: c.file.Limits,
+	}
 }
 
 // Objective returns what the search improves; its Metric is empty when nothing is.

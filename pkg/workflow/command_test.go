@@ -68,7 +68,7 @@ func TestPolicies(t *testing.T) {
 	if !strict || !reflect.DeepEqual(policies, want) {
 		t.Errorf("%+v, %v", policies, strict)
 	}
-	if got := c.Limits(); got != (spec.Limits{MaxExperiments: 60, MaxDuration: 2 * time.Hour}) {
+	if got := c.Limits(); got != (spec.Limits{MaxExperiments: 60, MaxDuration: 2 * time.Hour, Size: c.file.Limits}) {
 		t.Errorf("limits: %+v", got)
 	}
 	if got := c.Objective(); got != (spec.Objective{Metric: "val_bpb"}) {

@@ -199,6 +199,7 @@ func TestSchema(t *testing.T) {
 	}{
 		"file":      {top, r.fileKeys(f)},
 		"objective": {top.Properties["objective"], r.objectiveKeys(f)},
+		"limits":    {top.Properties["limits"], r.limitsKeys(&f.Limits)},
 		"stop":      {top.Properties["stop"], r.stopKeys(&f.Stop)},
 		"kind":      {root.Defs["kind"], r.kindKeys(&Kind{})},
 		"initial":   {root.Defs["initial"], r.initialKeys(&spec.TaskSpec{})},

@@ -54,6 +54,8 @@ type File struct {
 	// Proposer is nil when nothing but the results themselves brings new specs.
 	Proposer *Proposer
 	Stop     Stop
+	// Limits bound single tasks and results; zero fields are the engine's defaults.
+	Limits spec.SizeLimits
 
 	absolute  string // Path, made absolute
 	spaceJSON []byte // the space as the file has it; nil when there is none

@@ -32,11 +32,15 @@ space:
   dropout: {float: [0, 0.5]}
 proposer: {strategy: mutate, children: 3, seed: 7, ahead: 8}
 stop: {max_experiments: 60, patience: 20, max_duration: 2h}
+limits: {children: 9, depth: 1000, payload: 1MiB, result: 65536}
 `
 
 func TestFile(t *testing.T) {
 	t.Parallel()
 	f := mustParse(t, charlm)
+	if want := (spec.SizeLimits{Children: 9, Depth: 1000, Payload: 1 << 20, Result: 65536}); f.Limits != want {
+		t.Errorf("limits: %+v", f.Limits)
+	}
 	if f.Name != "charlm" || f.Objective != (spec.Objective{Metric: "val_bpb"}) || f.MaxConcurrency != 4 {
 		t.Errorf("name, objective, max_concurrency: %q, %v, %d", f.Name, f.Objective, f.MaxConcurrency)
 	}

@@ -45,6 +45,7 @@ func (r *reader) fileKeys(f *File) keys {
 		"initial":         func(n *node, field string) { r.initial(n, field, f) },
 		"space":           func(n *node, field string) { r.space(n, field, f) },
 		"proposer":        func(n *node, field string) { r.proposer(n, field, f) },
+		"limits":          func(n *node, field string) { r.object(n, field, r.limitsKeys(&f.Limits)) },
 		"stop":            func(n *node, field string) { r.object(n, field, r.stopKeys(&f.Stop)) },
 	}
 }
@@ -108,6 +109,15 @@ func (r *reader) stopKeys(s *Stop) keys {
 		"max_experiments": func(n *node, field string) { s.MaxExperiments = r.integer(n, field, 1, math.MaxInt32) },
 		"patience":        func(n *node, field string) { s.Patience = r.integer(n, field, 1, math.MaxInt32) },
 		"max_duration":    func(n *node, field string) { s.MaxDuration = r.duration(n, field, time.Millisecond) },
+	}
+}
+
+func (r *reader) limitsKeys(l *spec.SizeLimits) keys {
+	return keys{
+		"children": func(n *node, field string) { l.Children = r.integer(n, field, 1, math.MaxInt32) },
+		"depth":    func(n *node, field string) { l.Depth = r.integer(n, field, 1, math.MaxInt32) },
+		"payload":  func(n *node, field string) { l.Payload = r.size(n, field) },
+		"result":   func(n *node, field string) { l.Result = r.size(n, field) },
 	}
 }
 
@@ -216,6 +226,22 @@ func (r *reader) integer(n *node, field string, low, high int) int {
 		r.refuse(n.at, field, "%d is too large; the most is %d", value, high)
 	}
 	return min(max(value, low), high)
+}
+
+// size reads a number of bytes.
+func (r *reader) size(n *node, field string) int64 {
+	if n.shape != scalarShape {
+		r.refuse(n.at, field, "%s is no size", n.what())
+		return 0
+	}
+	bytes, err := spec.ParseSize(n.text)
+	switch {
+	case err != nil:
+		r.refuse(n.at, field, "%v", err)
+	case bytes > spec.SizeMax:
+		r.refuse(n.at, field, "%s is too large; the most is %s", n.text, spec.FormatSize(spec.SizeMax))
+	}
+	return bytes
 }
 
 // float reads a number; infinities are fine, NaN is not.
