@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"pkg/workflow":    {"pkg/report", "pkg/spec"},
 	"pkg/worker":      {"internal/shim", "pkg/bus", "pkg/spec"},
 	"pkg/coordinator": {"internal/host", "pkg/engine", "pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/report", "pkg/spec"},
+	"pkg/api":         {"pkg/coordinator", "pkg/engine", "pkg/report", "pkg/spec"},
 	"internal/host":   {},
 	"internal/shim":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},

@@ -184,7 +184,7 @@ func (v *View) journaled(ctx context.Context, p Position, limit int) ([]Event, e
 		return nil, err
 	}
 	var events []Event
-	err = v.readEvents(ctx, from, func(found []Event) bool {
+	err = v.readEvents(ctx, from, func(_ uint64, found []Event) bool {
 		events = append(events, since(found, p)...)
 		return len(events) < limit
 	})
@@ -212,9 +212,9 @@ func (v *View) beginning(ctx context.Context, first, seq uint64) (uint64, error)
 // errEnough ends a reading of the journal.
 var errEnough = errors.New("enough was read")
 
-// readEvents calls f with the events of every commit from a record on, until f returns false or the journal ends. What is
+// readEvents calls f with the last record and the events of every commit from a record on, until f returns false or the journal ends. What is
 // left of a series whose beginning was purged is passed over, and so is one that an epoch record voided.
-func (v *View) readEvents(ctx context.Context, from uint64, f func([]Event) bool) error {
+func (v *View) readEvents(ctx context.Context, from uint64, f func(seq uint64, events []Event) bool) error {
 	var series []*bus.Record
 	err := v.t.leader.ports.journal.Read(ctx, from, func(seq uint64, data []byte) error {
 		record, err := bus.DecodeRecord(data)
@@ -223,7 +223,7 @@ func (v *View) readEvents(ctx context.Context, from uint64, f func([]Event) bool
 		}
 		if record.Kind == bus.RecordEpoch {
 			series = nil
-			if !f([]Event{{Position: Position{Seq: seq}, Wall: record.Wall, Epoch: record.Epoch}}) {
+			if !f(seq, []Event{{Position: Position{Seq: seq}, Wall: record.Wall, Epoch: record.Epoch}}) {
 				return errEnough
 			}
 			return nil
@@ -237,7 +237,7 @@ func (v *View) readEvents(ctx context.Context, from uint64, f func([]Event) bool
 		}
 		events := eventsOfSeries(seq, series)
 		series = nil
-		if !f(events) {
+		if !f(seq, events) {
 			return errEnough
 		}
 		return nil
@@ -305,8 +305,8 @@ func (v *View) window(ctx context.Context, first, end uint64) (events []Event, f
 			return nil, 0, err
 		}
 	}
-	err = v.readEvents(ctx, from, func(found []Event) bool {
-		if found[0].Seq > end {
+	err = v.readEvents(ctx, from, func(seq uint64, found []Event) bool {
+		if seq > end {
 			return false
 		}
 		events = append(events, found...)

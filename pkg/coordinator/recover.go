@@ -35,6 +35,7 @@ type recovery struct {
 	acknowledged uint64
 	runID        string // as the workdir says it; "" when it says nothing
 	writer       uint64
+	wall         spec.WallTime // the time, for the epoch record
 
 	commit committer
 	fold   *fold
@@ -137,6 +138,7 @@ func (r *recovery) fence(ctx context.Context) error {
 func (r *recovery) nextEpoch(ctx context.Context) (*bus.Record, error) {
 	epoch := &bus.Record{
 		Version: bus.RecordVersion, Kind: bus.RecordEpoch, Epoch: 1, Commit: 1, Writer: r.writer, Part: 1, Parts: 1,
+		Wall: r.wall,
 	}
 	if r.commit.last == 0 {
 		epoch.RunID = newRunID()

@@ -44,7 +44,7 @@ var errStopped = errors.New("the run has stopped")
 // leadTerm recovers the run and leads it until the tenure ends or the term does.
 func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
 	began := c.host.Now()
-	rec := recovery{ports: c.ports, run: c.o.Run, writer: c.writer}
+	rec := recovery{ports: c.ports, run: c.o.Run, writer: c.writer, wall: spec.WallTimeOf(began)}
 	rec.commit = committer{journal: c.ports.journal, run: string(c.o.Run), trouble: c.setTrouble, host: c.host}
 	if err := c.readRunRecord(&rec); err != nil {
 		return Status{}, err

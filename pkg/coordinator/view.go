@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sort"
 	"time"
 
 	"autoresearch/pkg/bus"
@@ -86,6 +87,14 @@ func (v *View) Task(id spec.TaskID) (Row, bool) {
 		return Row{r.task, r.score}, true
 	}
 	return Row{}, false
+}
+
+// PlaceOf returns the place of the first task that arrived with a number, or later; Size if there is none.
+func (v *View) PlaceOf(seq uint64) int {
+	g := v.t.ledger
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return sort.Search(g.rows.count, func(place int) bool { return g.rows.at(place).task.Seq >= seq })
 }
 
 // scanChunk is how many rows a scan copies under the ledger's lock.

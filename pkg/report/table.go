@@ -3,7 +3,9 @@ package report
 import (
 	"bytes"
 	"cmp"
+	"encoding/csv"
 	"encoding/json"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -35,6 +37,26 @@ const restColumn = "(others)"
 // and backslashes in a cell are escaped (\t, \n, \r, \\); what is unknown is an empty cell. After the fixed columns
 // comes one column for each key of a payload and for each metric besides the objective. Numbers have all their digits.
 func MasterTable(s Search) []byte {
+	var out bytes.Buffer
+	_ = eachTableRow(s, func(cells []string) error { // a buffer takes everything
+		writeRow(&out, cells)
+		return nil
+	})
+	return out.Bytes()
+}
+
+// WriteCSV writes the cells of MasterTable as comma-separated values (RFC 4180).
+func WriteCSV(w io.Writer, s Search) error {
+	out := csv.NewWriter(w)
+	if err := eachTableRow(s, out.Write); err != nil {
+		return err
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// eachTableRow calls f with the header and the row of each experiment, until f fails.
+func eachTableRow(s Search, f func(cells []string) error) error {
 	v := look(s)
 	payloads := make([]map[string]string, len(s.Nodes))
 	metrics := make([]map[string]string, len(s.Nodes))
@@ -44,12 +66,11 @@ func MasterTable(s Search) []byte {
 	}
 	payloadColumns, metricColumns := columnsOf(payloads), columnsOf(metrics)
 	header := slices.Concat(tableHeader, payloadColumns.header(payloadPrefix), metricColumns.header(metricPrefix))
-	var out bytes.Buffer
-	writeRow(&out, header)
-	for i := range s.Nodes {
-		writeRow(&out, slices.Concat(v.fixedCells(i), payloadColumns.cells(payloads[i]), metricColumns.cells(metrics[i])))
+	err := f(header)
+	for i := 0; i < len(s.Nodes) && err == nil; i++ {
+		err = f(slices.Concat(v.fixedCells(i), payloadColumns.cells(payloads[i]), metricColumns.cells(metrics[i])))
 	}
-	return out.Bytes()
+	return err
 }
 
 func writeRow(out *bytes.Buffer, cells []string) {

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"autoresearch/pkg/coordinator"
+	"autoresearch/pkg/engine"
+)
+
+// Code says what went wrong, for programs. The set is closed.
+type Code string
+
+// The codes.
+const (
+	CodeInvalid      Code = "invalid_request"
+	CodeUnauthorized Code = "unauthorized"
+	CodeForbidden    Code = "forbidden"
+	CodeHost         Code = "host_not_allowed"
+	CodeNotFound     Code = "not_found"
+	CodeUnknownRun   Code = "unknown_run"
+	CodeUnknownTask  Code = "unknown_task"
+	CodeMethod       Code = "method_not_allowed"
+	CodeDuplicate    Code = "duplicate_id"
+	CodeFinished     Code = "task_finished"
+	CodeNotFailed    Code = "task_not_failed"
+	CodeChanged      Code = "changed"
+	CodeTooLarge     Code = "too_large"
+	CodeMediaType    Code = "unsupported_media_type"
+	CodeInvalidTask  Code = "invalid_task"
+	CodeBusy         Code = "busy"
+	CodeNoLeader     Code = "no_leader"
+	CodeUnreachable  Code = "leader_unreachable"
+	CodeInternal     Code = "internal"
+)
+
+// codes says, of each code, the HTTP status and what to do about it.
+var codes = map[Code]struct {
+	status int
+	remedy string
+}{
+	CodeInvalid:      {http.StatusBadRequest, "correct the request; /api/v1/openapi.json describes it"},
+	CodeUnauthorized: {http.StatusUnauthorized, "send a token of the server's token file: Authorization: Bearer TOKEN"},
+	CodeForbidden:    {http.StatusForbidden, "use a token with the role operator"},
+	CodeHost: {http.StatusMisdirectedRequest,
+		"ask for localhost or 127.0.0.1, or let the server ask for tokens (--http-tokens)"},
+	CodeNotFound:    {http.StatusNotFound, "/api/v1/openapi.json lists what there is"},
+	CodeUnknownRun:  {http.StatusNotFound, "GET /api/v1/runs lists the runs"},
+	CodeUnknownTask: {http.StatusNotFound, "GET the run's tasks to find the id"},
+	CodeMethod:      {http.StatusMethodNotAllowed, "use a method of the Allow header"},
+	CodeDuplicate:   {http.StatusConflict, "give the task another id: a submitted task never changes"},
+	CodeFinished:    {http.StatusConflict, "a finished task stays as it is; retry it if it failed"},
+	CodeNotFailed:   {http.StatusConflict, "only a task that failed or was cancelled can be retried"},
+	CodeChanged: {http.StatusPreconditionFailed,
+		"read it again, and repeat the change with the new version if it still makes sense"},
+	CodeTooLarge:    {http.StatusRequestEntityTooLarge, "send less at once, and leave large data in files"},
+	CodeMediaType:   {http.StatusUnsupportedMediaType, "send Content-Type: application/json"},
+	CodeInvalidTask: {http.StatusUnprocessableEntity, "correct the task: a non-empty id, and a priority that is a number"},
+	CodeBusy:        {http.StatusServiceUnavailable, "try again in a moment"},
+	CodeNoLeader:    {http.StatusServiceUnavailable, "try again in a moment: another coordinator is taking over"},
+	CodeUnreachable: {http.StatusBadGateway,
+		"let the coordinators reach each other: --http on an address of the network, with --http-tokens"},
+	CodeInternal: {http.StatusInternalServerError, "see the server's log"},
+}
+
+// Problem is what the server answers when it does not do what was asked, and the client's error.
+type Problem struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Remedy  string `json:"remedy"`
+}
+
+// Error returns the message and the remedy.
+func (p *Problem) Error() string { return p.Message + ": " + p.Remedy }
+
+// Status is the HTTP status that goes with the code.
+func (p *Problem) Status() int {
+	if known, ok := codes[p.Code]; ok {
+		return known.status
+	}
+	return http.StatusInternalServerError
+}
+
+// problem returns a Problem with the remedy of its code.
+func problem(code Code, format string, args ...any) *Problem {
+	return &Problem{Code: code, Message: fmt.Sprintf(format, args...), Remedy: codes[code].remedy}
+}
+
+// sentinels are the errors of engine and coordinator that have a code.
+var sentinels = []struct {
+	err  error
+	code Code
+}{
+	{engine.ErrUnknownTask, CodeUnknownTask},
+	{engine.ErrFinished, CodeFinished},
+	{engine.ErrChanged, CodeChanged},
+	{engine.ErrDuplicateID, CodeDuplicate},
+	{engine.ErrInvalidSpec, CodeInvalidTask},
+	{engine.ErrTooLarge, CodeTooLarge},
+	{engine.ErrBadBudget, CodeInvalid},
+	{coordinator.ErrNotLeader, CodeNoLeader},
+}
+
+// problemOf finds the code of an error; it is internal if nothing else fits.
+func problemOf(err error) *Problem {
+	var p *Problem
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &large):
+		return problem(CodeTooLarge, "the request's body exceeds %d bytes", large.Limit)
+	}
+	for _, s := range sentinels {
+		if errors.Is(err, s.err) {
+			return problem(s.code, "%v", err)
+		}
+	}
+	return problem(CodeInternal, "%v", err)
+}
