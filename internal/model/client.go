@@ -239,15 +239,30 @@ func (c *Client) Doorbell(o bus.StreamOptions, failed func(subject string, err e
 	return &doorbell{c: c, o: o, failed: failed}
 }
 
-func (d *doorbell) Ensure(ctx context.Context, classes []string) error {
-	return d.c.ask(ctx, "doorbell.ensure", func() error {
+func (d *doorbell) Ensure(ctx context.Context, classes []string) (created bool, err error) {
+	err = d.c.ask(ctx, "doorbell.ensure", func() error {
 		s := d.c.server
-		s.ensure(bus.StreamTasks, stream{memory: true, newest: true, maxBytes: d.o.TasksMaxBytes})
+		created = s.ensure(bus.StreamTasks, stream{memory: true, newest: true, maxBytes: d.o.TasksMaxBytes})
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, class := range classes {
 			s.streams[bus.StreamTasks].consumers[class] = true
 		}
+		return nil
+	})
+	return created, err
+}
+
+func (d *doorbell) Renew(ctx context.Context, class string) error {
+	return d.c.ask(ctx, "doorbell.renew", func() error {
+		s := d.c.server
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		st, err := s.stream(bus.StreamTasks)
+		if err != nil {
+			return err
+		}
+		st.consumers[class], st.stalled[class] = true, false
 		return nil
 	})
 }

@@ -102,6 +102,15 @@ func (s *Server) drop(name string) {
 	}
 }
 
+// Stall makes the consumer of a class deliver nothing until it is made anew.
+func (s *Server) Stall(class string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.streams[bus.StreamTasks]; st != nil {
+		st.stalled[class] = true
+	}
+}
+
 // Messages returns how many messages a stream holds.
 func (s *Server) Messages(name string) uint64 {
 	s.mu.Lock()
@@ -150,7 +159,7 @@ func (s *Server) ensure(name string, like stream) (created bool) {
 		like.created = s.created.Add(1)
 	}
 	s.created = like.created
-	like.bySubject, like.consumers = make(map[string]*message), make(map[string]bool)
+	like.bySubject, like.consumers, like.stalled = make(map[string]*message), make(map[string]bool), make(map[string]bool)
 	s.streams[name] = &like
 	return true
 }
@@ -348,6 +357,9 @@ func (s *Server) Pull(class string, n int, kept bool) ([]*bus.Dispatch, error) {
 	}
 	if !st.consumers[class] {
 		return nil, fmt.Errorf("consumer of class %q: %w", class, bus.ErrMissing)
+	}
+	if st.stalled[class] {
+		return nil, nil
 	}
 	prefix := strings.TrimSuffix(bus.TaskClassSubject(class), ">")
 	var pulled []*bus.Dispatch

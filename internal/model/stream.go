@@ -35,6 +35,7 @@ type stream struct {
 	bySubject   map[string]*message
 	bytes       int64
 	consumers   map[string]bool
+	stalled     map[string]bool // consumers that deliver nothing
 	watchers    []chan struct{}
 	gone        bool
 }

@@ -122,7 +122,8 @@ func BenchmarkTaskRoundTrip(b *testing.B) {
 	c := benchConn(b)
 	d := bus.NewDoorbell(c, bus.StreamOptions{}, func(subject string, err error) { b.Errorf("%s: %v", subject, err) })
 	results := bus.NewResults(c, "r", bus.StreamOptions{ResultsMaxBytes: 4 << 30})
-	if err := errors.Join(d.Ensure(b.Context(), []string{"cpu"}), results.Ensure(b.Context())); err != nil {
+	_, err := d.Ensure(b.Context(), []string{"cpu"})
+	if err := errors.Join(err, results.Ensure(b.Context())); err != nil {
 		b.Fatal(err)
 	}
 	arrived := make(chan uint64)

@@ -108,7 +108,7 @@ func TestReplicated(t *testing.T) {
 	results := bus.NewResults(c, "r", o)
 	eventually(t, results.Ensure)
 	d := bus.NewDoorbell(c, o, func(subject string, err error) { t.Errorf("%s: %v", subject, err) })
-	eventually(t, func(ctx context.Context) error { return d.Ensure(ctx, []string{"cpu"}) })
+	eventually(t, func(ctx context.Context) error { _, err := d.Ensure(ctx, []string{"cpu"}); return err })
 
 	t.Run("journal", func(t *testing.T) { replicatedJournal(t, j, bus.NewJournal(c, "r", o)) })
 	t.Run("doorbell", func(t *testing.T) { replicatedDoorbell(t, c, d) })

@@ -133,7 +133,8 @@ func TestWorkerPermissions(t *testing.T) {
 
 	results := bus.NewResults(leader, "r", bus.StreamOptions{})
 	doorbell := bus.NewDoorbell(leader, bus.StreamOptions{}, func(subject string, err error) { t.Errorf("%s: %v", subject, err) })
-	if err := errors.Join(results.Ensure(t.Context()), doorbell.Ensure(t.Context(), []string{class})); err != nil {
+	_, err := doorbell.Ensure(t.Context(), []string{class})
+	if err = errors.Join(err, results.Ensure(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	heard, told := make(chan bus.Uplink, 1), make(chan bus.Answer, 2)

@@ -49,16 +49,24 @@ func alreadyThere(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode == codeWrongLast || api.ErrorCode == codeWrongLastInFlight)
 }
 
-func (d *doorbell) Ensure(ctx context.Context, classes []string) error {
-	if _, err := d.stream.Ensure(ctx); err != nil {
-		return err
+func (d *doorbell) Ensure(ctx context.Context, classes []string) (created bool, err error) {
+	if created, err = d.stream.Ensure(ctx); err != nil {
+		return false, err
 	}
 	for _, class := range classes {
 		if err := d.stream.ensureConsumer(ctx, classConsumer(class)); err != nil {
-			return err
+			return created, err
 		}
 	}
-	return nil
+	return created, nil
+}
+
+// Renew leaves a moment without the consumer, in which pulls end with ErrMissing and are made again.
+func (d *doorbell) Renew(ctx context.Context, class string) error {
+	if err := d.stream.deleteConsumer(ctx, ClassConsumer(class)); err != nil {
+		return err
+	}
+	return d.stream.ensureConsumer(ctx, classConsumer(class))
 }
 
 // Publish also returns at once an error that is known at once: a message that is too large (ErrTooLarge), too much

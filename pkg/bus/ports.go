@@ -66,8 +66,12 @@ type Results interface {
 
 // Doorbell publishes dispatched tasks. Its only retry is the leader's own: what is overdue is published again.
 type Doorbell interface {
-	// Ensure creates the stream and the consumer of each class where they are missing.
-	Ensure(ctx context.Context, classes []string) error
+	// Ensure creates the stream and the consumer of each class where they are missing. It reports whether the stream was:
+	// then what was published and not picked up is gone.
+	Ensure(ctx context.Context, classes []string) (created bool, err error)
+	// Renew makes the consumer of a class anew, where one delivers nothing although there is something. Workers that have
+	// the class's tasks keep them.
+	Renew(ctx context.Context, class string) error
 	// Publish sends one dispatch without waiting; a message that is there already (10071) is success. Other errors go
 	// to the function given at construction.
 	Publish(d *Dispatch) error

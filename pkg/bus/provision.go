@@ -354,3 +354,12 @@ func (s *Stream) ensureConsumer(ctx context.Context, config jetstream.ConsumerCo
 	}
 	return nil
 }
+
+// deleteConsumer deletes a consumer. It is no error when there is none.
+func (s *Stream) deleteConsumer(ctx context.Context, name string) error {
+	err := s.conn.request(ctx, "$JS.API.CONSUMER.DELETE."+s.config.Name+"."+name, nil, nil)
+	if err != nil && !isCode(err, codeConsumerNotFound) {
+		return s.fail("delete consumer "+name+" of", err)
+	}
+	return nil
+}

@@ -40,7 +40,7 @@ func ensureAll(t *testing.T, c *bus.Conn, o bus.StreamOptions) {
 	if err := bus.NewResults(c, "r", o).Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := bus.NewDoorbell(c, o, nil).Ensure(t.Context(), []string{"cpu"}); err != nil {
+	if _, err := bus.NewDoorbell(c, o, nil).Ensure(t.Context(), []string{"cpu"}); err != nil {
 		t.Fatal(err)
 	}
 }

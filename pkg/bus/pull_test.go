@@ -15,7 +15,7 @@ import (
 func doorbellOf(t *testing.T, c *bus.Conn) bus.Doorbell {
 	t.Helper()
 	d := bus.NewDoorbell(c, bus.StreamOptions{}, func(subject string, err error) { t.Errorf("%s: %v", subject, err) })
-	if err := d.Ensure(t.Context(), []string{"cpu"}); err != nil {
+	if _, err := d.Ensure(t.Context(), []string{"cpu"}); err != nil {
 		t.Fatal(err)
 	}
 	return d

@@ -25,6 +25,7 @@ const (
 
 // Error codes of JetStream that mean something to this project.
 const (
+	codeConsumerNotFound  = 10014
 	codeMessageNotFound   = 10037
 	codeNotEnabledAccount = 10039
 	codeStreamNameInUse   = 10058

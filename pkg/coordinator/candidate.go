@@ -49,7 +49,7 @@ func (c *Coordinator) campaign(ctx context.Context) (*tenure, error) {
 		}
 		switch {
 		case err != nil && ctx.Err() == nil:
-			c.log.Warn("look up the leader's lease", "err", err)
+			c.log.Warn("look up the leader's lease", "err", errors.Join(err, c.mendLease(ctx, err)))
 		case err == nil && (!held || silences >= silencesMax):
 			if t, err := c.accede(ctx, revision); err == nil || !errors.Is(err, kv.ErrHeld) {
 				return t, err
@@ -123,9 +123,18 @@ func (c *Coordinator) keep(t *tenure, me kv.Holder, revision uint64) uint64 {
 				return 0
 			}
 		case t.ctx.Err() == nil:
-			c.log.Warn("renew the leader's lease", "err", err)
+			c.log.Warn("renew the leader's lease", "err", errors.Join(err, c.mendLease(t.ctx, err)))
 		}
 	}
+}
+
+// mendLease makes the lease bucket again, or gives it its configuration back, where a failure may come from that. It
+// holds nothing that must survive.
+func (c *Coordinator) mendLease(ctx context.Context, failure error) error {
+	if !errors.Is(failure, bus.ErrMissing) && !errors.Is(failure, bus.ErrAmbiguous) && !errors.Is(failure, bus.ErrRefused) || !c.ports.connected() {
+		return nil
+	}
+	return c.ports.lease.Ensure(ctx)
 }
 
 // regain looks who holds the lease that could not be renewed: it may have lapsed while NATS was away, or be ours after

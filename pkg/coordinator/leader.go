@@ -54,6 +54,7 @@ type leader struct {
 	sweeper   *sweeper
 	courier   *courier
 	rejects   *rejectKeeper
+	stalls    *stallWatch
 	followers []follower
 	metrics   *metrics
 }
@@ -261,6 +262,7 @@ func (l *leader) committed() *committed {
 // perform does what the output asks, in its order. Nothing here waits: what is lost is said again, by a timer, a
 // heartbeat or a caller.
 func (l *leader) perform(out *engine.Output) {
+	l.stalls.saw(l.host.Now(), out)
 	for _, t := range out.Publish {
 		l.publish(t)
 	}

@@ -18,6 +18,7 @@ type metrics struct {
 	dropped          prometheus.Counter
 	rejections       *prometheus.CounterVec
 	rejectsDropped   prometheus.Counter
+	stalls           prometheus.Counter
 	snapshotWritten  prometheus.Gauge
 	snapshotFailures prometheus.Counter
 }
@@ -54,13 +55,14 @@ func newMetrics(c *Coordinator) *metrics {
 		snapshotWritten: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "autoresearch_snapshot_timestamp_seconds", Help: "When engine_state.json was last written.",
 		}),
+		stalls:           counter("autoresearch_stalled_consumers_total", "Consumers made anew because they delivered nothing."),
 		snapshotFailures: counter("autoresearch_snapshot_failures_total", "Snapshots that could not be written."),
 	}
 }
 
 func (m *metrics) parts() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.commits, m.commitSeconds, m.commitChanges, m.dropped, m.rejections, m.rejectsDropped, m.snapshotWritten,
+		m.commits, m.commitSeconds, m.commitChanges, m.dropped, m.rejections, m.rejectsDropped, m.stalls, m.snapshotWritten,
 		m.snapshotFailures,
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
-	"autoresearch/pkg/kv"
 	"autoresearch/pkg/spec"
 )
 
@@ -70,98 +69,6 @@ func (w *world) checkStored(tasks int) {
 			w.t.Fatalf("task %s: the journal says %+v, the mirror %+v", id, f.task, g)
 		}
 	}
-}
-
-func TestStreamsThatVanishHeal(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{bus.StreamTasks, bus.ResultsStream("test")} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			wf := newTree(2, 6)
-			var ran atomic.Int64
-			var deleted atomic.Bool
-			w.work(4, func(ctx context.Context, a spec.Attempt) (spec.TaskResult, error) {
-				if ran.Add(1) == 20 && deleted.CompareAndSwap(false, true) {
-					if err := deleteStream(ctx, w.conn, name); err != nil {
-						t.Errorf("delete %s: %v", name, err)
-					}
-				}
-				return wf.grow(ctx, a)
-			})
-			end := w.coordinate(wf, nil).wait(t)
-			if end.err != nil || end.status.Counts.Completed != wf.size() {
-				t.Fatalf("ended with %+v, %v; want %d completed", end.status, end.err, wf.size())
-			}
-		})
-	}
-}
-
-// TestMirrorThatVanishesHeals removes the mirror in the middle of a run, in every way an operator can: it is written anew,
-// whole, while the run goes on.
-func TestMirrorThatVanishesHeals(t *testing.T) {
-	t.Parallel()
-	for name, spoil := range map[string]func(context.Context, *world) error{
-		"deleted": func(ctx context.Context, w *world) error { return w.api(ctx, "STREAM.DELETE", "") },
-		"purged":  func(ctx context.Context, w *world) error { return w.api(ctx, "STREAM.PURGE", "") },
-		"a key deleted": func(ctx context.Context, w *world) error {
-			return w.api(ctx, "STREAM.PURGE", `{"filter":"$KV.`+bus.StateBucket(w.run)+`.`+kv.TaskKey("r")+`"}`)
-		},
-		"configured otherwise": func(ctx context.Context, w *world) error {
-			name := bus.StateBucket(w.run)
-			return w.api(ctx, "STREAM.UPDATE", `{"name":"KV_`+name+`","subjects":["$KV.`+name+`.>"],"max_msgs_per_subject":1,"deny_delete":true}`)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			wf := newTree(2, 3)
-			w.work(4, wf.grow)
-			c := w.coordinate(wf, func(o *Options) { o.ExitWhenStopped = false })
-			eventually(t, "the mirror has followed", func() bool { return w.mirrored() == wf.size() })
-			if err := spoil(t.Context(), w); err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := c.Submit(t.Context(), []spec.TaskSpec{task("afterwards")}); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "the mirror has everything again", func() bool { return w.mirrored() == wf.size()+1 })
-			c.cancel()
-			if end := c.wait(t); end.err != nil {
-				t.Fatal(end.err)
-			}
-			w.checkStored(wf.size() + 1)
-		})
-	}
-}
-
-// mirrored returns how many finished tasks a whole mirror holds; 0 when it is not whole.
-func (w *world) mirrored() int {
-	tasks, meta := 0, &bus.MirrorMeta{}
-	_, err := kv.NewMirror(w.conn, w.run, bus.StreamOptions{}).Load(w.t.Context(), func(key string, value []byte) (err error) {
-		if key == kv.KeyMeta {
-			meta, err = bus.DecodeMirrorMeta(value)
-			return err
-		}
-		v, err := bus.DecodeMirrorValue(value)
-		if err == nil && v.Task.State.Terminal() {
-			tasks++
-		}
-		return err
-	})
-	if err != nil || uint64(tasks) != meta.Tasks {
-		return 0
-	}
-	return tasks
-}
-
-// api asks JetStream to do something with the mirror's stream.
-func (w *world) api(ctx context.Context, what, body string) error {
-	answer, err := w.conn.NATS().RequestWithContext(ctx, "$JS.API."+what+".KV_"+bus.StateBucket(w.run), []byte(body))
-	if err == nil && strings.Contains(string(answer.Data), `"error"`) {
-		err = errors.New(string(answer.Data))
-	}
-	return err
 }
 
 func deleteStream(ctx context.Context, c *bus.Conn, name string) error {

@@ -332,7 +332,7 @@ func (w *simulation) chaos() {
 
 func (w *simulation) disturb() {
 	n, k := w.nodes[w.number(len(w.nodes))], w.workers[w.number(len(w.workers))]
-	switch w.number(22) {
+	switch w.number(25) {
 	case 0:
 		n.crashNow()
 	case 1:
@@ -361,6 +361,16 @@ func (w *simulation) disturb() {
 		w.rubbish(k)
 	case 12:
 		n.interrupt()
+	case 17:
+		class := []string{spec.ClassDefault, "gpu"}[w.number(2)]
+		w.tracef("the consumer of %s stalls", class)
+		w.server.Stall(class)
+	case 15:
+		w.tracef("the leases are deleted")
+		w.server.Delete("KV_" + bus.BucketLease)
+	case 16:
+		w.tracef("the leases are emptied")
+		w.server.Empty("KV_" + bus.BucketLease)
 	case 13:
 		w.tracef("the mirror is deleted")
 		w.server.Delete(model.MirrorStream(simRun))

@@ -115,7 +115,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL, resultMax: cfg.Limits.Size.Result,
 		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
-		metrics: c.metrics,
+		stalls: newStallWatch(c.broken), metrics: c.metrics,
 	}
 	t.leader.courier = newCourier(c.ports.doorbell, c.blobs, t.leader.unpublishable, c.log, c.host)
 	t.leader.rejects = newRejectKeeper(c.ports.rejects, c.o.Run, f.epoch, c.metrics, c.log, c.host)
@@ -268,7 +268,7 @@ func (c *Coordinator) setCurrent(t *term) {
 // start brings up what surrounds the loop.
 func (t *term) start() error {
 	l, p := t.leader, t.leader.ports
-	if err := p.doorbell.Ensure(t.ctx, t.classes()); err != nil {
+	if err := t.ensureDoorbell(t.ctx); err != nil {
 		return fmt.Errorf("run %q: create the doorbell: %w", l.run, err)
 	}
 	stopUplinks, err := p.uplinks.Listen(t.heartbeat)
@@ -288,10 +288,26 @@ func (t *term) start() error {
 	if t.files != nil {
 		t.goes(t.files.run)
 	}
-	if err := p.uplinks.Hello(bus.Answer{Version: bus.MessageVersion, Run: l.run, Epoch: l.epoch, Hello: true}); err != nil {
+	t.hello()
+	return nil
+}
+
+// hello asks every worker for a heartbeat, and makes those that wait try again.
+func (t *term) hello() {
+	l := t.leader
+	if err := l.ports.uplinks.Hello(bus.Answer{Version: bus.MessageVersion, Run: l.run, Epoch: l.epoch, Hello: true}); err != nil {
 		l.log.Warn("ask workers for a heartbeat", "err", err)
 	}
-	return nil
+}
+
+// ensureDoorbell makes the doorbell where it is missing. If it was, what was published is published again as soon as
+// workers have said what they picked up.
+func (t *term) ensureDoorbell(ctx context.Context) error {
+	created, err := t.leader.ports.doorbell.Ensure(ctx, t.classes())
+	if created {
+		t.inbox.force(arrival{event: engine.DoorbellLost{}, call: func(*leader) { t.hello() }})
+	}
+	return err
 }
 
 // classes returns the classes that the workflow's kinds run in.
@@ -460,8 +476,9 @@ const idlePoll = 20 * time.Millisecond
 // Cadence of upkeep.
 const upkeepInterval = 10 * time.Second
 
-// upkeep removes results that the journal has, makes doorbell streams again that a server restart took, and looks
-// whether the journal is still ours.
+// upkeep removes results that the journal has, makes doorbell streams again that a server restart took, gives streams that
+// were configured otherwise their configuration back, makes stalled consumers anew, and looks whether the journal is still
+// ours.
 func (t *term) upkeep(ctx context.Context) {
 	purged, pause := t.c.host.Now(), upkeepInterval
 	swept := purged
@@ -475,13 +492,17 @@ func (t *term) upkeep(ctx context.Context) {
 			purged = now
 			t.c.purgeResults(ctx, t)
 			t.checkJournal(ctx)
+			t.checkLease(ctx)
+		}
+		for _, class := range t.leader.stalls.take() {
+			t.renewConsumer(ctx, class)
 		}
 		if now := t.c.host.Now(); now.Sub(swept) >= blobSweepInterval {
 			swept = now
 			t.sweepBlobs(ctx)
 		}
 		pause = upkeepInterval
-		if err := t.leader.ports.doorbell.Ensure(ctx, t.classes()); err != nil && ctx.Err() == nil {
+		if err := t.ensureDoorbell(ctx); err != nil && ctx.Err() == nil {
 			t.leader.log.Warn("look after the doorbell", "err", err)
 			pause = reattachInterval
 		}
@@ -527,6 +548,23 @@ func (t *term) spill(ctx context.Context, specs []spec.TaskSpec) []error {
 	return t.c.blobs.spill(ctx, specs, t.cfg.MaxPayload)
 }
 
+// checkLease looks after the lease's bucket, whose configuration decides when a lease lapses.
+func (t *term) checkLease(ctx context.Context) {
+	if err := t.leader.ports.lease.Ensure(ctx); err != nil && ctx.Err() == nil {
+		t.leader.log.Warn("look after the leader's lease", "err", err)
+	}
+}
+
+// renewConsumer makes the consumer of a class anew that delivers nothing.
+func (t *term) renewConsumer(ctx context.Context, class string) {
+	t.leader.log.Warn("tasks are published and nobody gets them; making the class's consumer anew", "class", class)
+	t.c.metrics.stalls.Inc()
+	if err := t.leader.ports.doorbell.Renew(ctx, class); err != nil && ctx.Err() == nil {
+		t.leader.log.Warn("make a consumer anew", "class", class, "err", err)
+	}
+	t.hello() // workers pull again
+}
+
 // checkJournal makes the leader append when the journal is not as it left it: gone, or continued by somebody else. A
 // leader that has nothing to write would never know.
 func (t *term) checkJournal(ctx context.Context) {
@@ -545,7 +583,7 @@ func (c *Coordinator) purgeResults(ctx context.Context, t *term) {
 	}
 	b, err := c.ports.results.Bounds(ctx)
 	if err == nil && resultsID(b) == id {
-		err = c.ports.results.Purge(ctx, mark)
+		err = errors.Join(c.ports.results.Purge(ctx, mark), c.ports.results.Ensure(ctx))
 	}
 	if err != nil && ctx.Err() == nil {
 		c.log.Warn("remove journaled results", "err", err)

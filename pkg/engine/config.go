@@ -11,6 +11,7 @@ const (
 	LeaseTTLDefault     = 20 * time.Second
 	WorkerTTLDefault    = 7 * time.Second
 	OverdueDefault      = 5 * time.Second
+	LostDoorbellDefault = 2 * time.Second
 	ResendAfterDefault  = 3 * time.Second
 	BackoffBaseDefault  = time.Second
 	BackoffMaxDefault   = 5 * time.Minute
@@ -42,6 +43,8 @@ type Config struct {
 	WorkerTTL time.Duration
 	// Overdue is how long a dispatched task may be unclaimed before it is published again.
 	Overdue time.Duration
+	// LostDoorbell is the same once the doorbell is known to be lost: long enough to hear of who picked one up before.
+	LostDoorbell time.Duration
 	// ResendAfter is how long a worker must have listed a result as finished before it is asked to send it again.
 	ResendAfter time.Duration
 	// BackoffBase doubles per failure up to BackoffMax; the delay is drawn between half of it and all of it.
@@ -69,6 +72,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.LeaseTTL, LeaseTTLDefault)
 	setDefault(&c.WorkerTTL, WorkerTTLDefault)
 	setDefault(&c.Overdue, OverdueDefault)
+	setDefault(&c.LostDoorbell, LostDoorbellDefault)
 	setDefault(&c.ResendAfter, ResendAfterDefault)
 	setDefault(&c.BackoffBase, BackoffBaseDefault)
 	setDefault(&c.BackoffMax, BackoffMaxDefault)

@@ -83,6 +83,8 @@ func (e *Engine) Step(now Now, ev Event) {
 		e.drain(now, ev)
 	case SetBudget:
 		e.setBudget(now, ev)
+	case DoorbellLost:
+		e.doorbellLost(now)
 	case Stop:
 		e.halt(ev.Reason)
 	default:

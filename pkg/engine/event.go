@@ -132,6 +132,9 @@ type SetBudget struct {
 	Asked
 }
 
+// DoorbellLost says that the doorbell was made anew: what was published and not picked up is gone.
+type DoorbellLost struct{}
+
 // Stop says that a stop rule of the workflow holds, outside a hook (after Restore). It must come after Begin.
 type Stop struct{ Reason string }
 
@@ -147,6 +150,7 @@ func (Reprioritise) event() {}
 func (Pause) event()        {}
 func (Drain) event()        {}
 func (SetBudget) event()    {}
+func (DoorbellLost) event() {}
 func (Stop) event()         {}
 
 // What a Reply may carry.

@@ -131,6 +131,19 @@ func (e *Engine) unclaimed(now Now, t *task) {
 	e.requeue(now, t, 0)
 }
 
+// doorbellLost brings the time forward at which dispatched tasks are published again.
+func (e *Engine) doorbellLost(now Now) {
+	var unclaimed []*task
+	for i := range e.timers.items {
+		if t := e.timers.items[i].task; t.State == spec.StateDispatched {
+			unclaimed = append(unclaimed, t)
+		}
+	}
+	for _, t := range unclaimed {
+		e.arm(t, min(e.timers.items[t.timerPos].at, now.Engine+e.cfg.LostDoorbell))
+	}
+}
+
 // lost ends a lease whose worker is gone. The holder may still come back before anyone claims the next attempt.
 func (e *Engine) lost(now Now, t *task) {
 	e.counts.Lost++

@@ -336,12 +336,13 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 		}
 		return ev
 	},
-	"loaded":    func(_ *testing.T, l line, _ uint64) Event { return Loaded{Hash: l.value("hash", "")} },
-	"begin":     func(_ *testing.T, l line, _ uint64) Event { return Begin{Resume: l.has("resume")} },
-	"interrupt": func(_ *testing.T, _ line, ref uint64) Event { return Interrupt{Ref: ref} },
-	"heartbeat": func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
-	"started":   func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
-	"report":    readReport,
+	"loaded":        func(_ *testing.T, l line, _ uint64) Event { return Loaded{Hash: l.value("hash", "")} },
+	"begin":         func(_ *testing.T, l line, _ uint64) Event { return Begin{Resume: l.has("resume")} },
+	"lost-doorbell": func(_ *testing.T, _ line, _ uint64) Event { return DoorbellLost{} },
+	"interrupt":     func(_ *testing.T, _ line, ref uint64) Event { return Interrupt{Ref: ref} },
+	"heartbeat":     func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
+	"started":       func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
+	"report":        readReport,
 	"hook": func(t *testing.T, l line, _ uint64) Event {
 		ev := HookDone{
 			Task: spec.TaskID(l.word(0)), Order: uint64(l.number(t, "order", 0)), Children: readChildren(t, l),

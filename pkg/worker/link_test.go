@@ -81,7 +81,8 @@ func startLeader(t testing.TB, url string, run spec.RunName) *leader {
 
 func (l *leader) provision() {
 	l.t.Helper()
-	if err := errors.Join(l.doorbell.Ensure(l.t.Context(), []string{testClass}), l.results.Ensure(l.t.Context())); err != nil {
+	_, err := l.doorbell.Ensure(l.t.Context(), []string{testClass})
+	if err := errors.Join(err, l.results.Ensure(l.t.Context())); err != nil {
 		l.t.Fatal(err)
 	}
 }

@@ -22,6 +22,7 @@ func TestDoorbell(t *testing.T, newWorld func(t *testing.T) World) {
 		"Missing":         doorbellMissing,
 		"Restart":         doorbellRestart,
 		"TooLarge":        doorbellTooLarge,
+		"Renew":           doorbellRenew,
 		"Full":            doorbellFull,
 		"TakenOnce":       doorbellTakenOnce,
 		"TakenThenPurged": doorbellTakenThenPurged,
@@ -39,9 +40,17 @@ const pullWait = 200 * time.Millisecond
 func newDoorbell(t *testing.T, w World) bus.Doorbell {
 	t.Helper()
 	d := w.Doorbell(bus.StreamOptions{}, func(subject string, err error) { t.Errorf("%s: %v", subject, err) })
-	must(t, d.Ensure(deadline(t), []string{"cpu", "h100 x8"}))
-	must(t, d.Ensure(deadline(t), []string{"cpu", "h100 x8"}))
+	ensure(t, d, true, "cpu", "h100 x8")
+	ensure(t, d, false, "cpu", "h100 x8")
 	return d
+}
+
+// ensure ensures the doorbell and checks whether the stream was made.
+func ensure(t *testing.T, d bus.Doorbell, want bool, classes ...string) {
+	t.Helper()
+	if created, err := d.Ensure(deadline(t), classes); err != nil || created != want {
+		t.Fatalf("Ensure: created %v, error %v; want created %v", created, err, want)
+	}
 }
 
 func dispatch(class string, task spec.TaskID, attempt uint32) *bus.Dispatch {
@@ -183,14 +192,26 @@ func doorbellRestart(t *testing.T, w World) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	})
-	must(t, d.Ensure(deadline(t), []string{"cpu"}))
+	ensure(t, d, true, "cpu")
 	must(t, d.Publish(before))
 	pullAll(t, w, "cpu", 1)
 	w.Down()
 	w.Up()
-	must(t, d.Ensure(deadline(t), []string{"cpu"}))
+	ensure(t, d, true, "cpu")
 	must(t, d.Publish(dispatch("cpu", "after", 1)))
 	if ids := pullAll(t, w, "cpu", 1); ids[0] != "after" {
+		t.Fatalf("pulled %v", ids)
+	}
+}
+
+// doorbellRenew: what was published before is delivered by the new consumer, and a renewal of what is not there makes it.
+func doorbellRenew(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	must(t, d.Publish(dispatch("cpu", "before", 1)))
+	must(t, d.Renew(deadline(t), "cpu"))
+	must(t, d.Renew(deadline(t), "another"))
+	must(t, d.Publish(dispatch("cpu", "after", 1)))
+	if ids := pullAll(t, w, "cpu", 2); ids[0] != "after" || ids[1] != "before" {
 		t.Fatalf("pulled %v", ids)
 	}
 }
@@ -205,7 +226,7 @@ func doorbellTooLarge(t *testing.T, w World) {
 func doorbellFull(t *testing.T, w World) {
 	failed := make(chan error, 100)
 	d := w.Doorbell(bus.StreamOptions{TasksMaxBytes: 16 << 10}, func(_ string, err error) { failed <- err })
-	must(t, d.Ensure(deadline(t), []string{"cpu"}))
+	ensure(t, d, true, "cpu")
 	for n := range uint32(10) {
 		m := dispatch("cpu", "a", n+1)
 		m.Recipe.Stdin = make([]byte, 4<<10)
