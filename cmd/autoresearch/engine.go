@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"autoresearch/internal/cli"
+	"autoresearch/internal/web"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/snapshot"
@@ -26,13 +27,14 @@ import (
 
 // engineOptions are the flags of the engine command.
 type engineOptions struct {
-	workflow, workdir, run, http string
-	maxConcurrency               int
-	adopt, ignore                bool
-	nats                         cli.NATSFlags
-	limits                       cli.LimitFlags
-	log                          cli.LogFlags
-	argv                         []string
+	workflow, workdir, run string
+	maxConcurrency         int
+	adopt, ignore          bool
+	http                   web.Flags
+	nats                   cli.NATSFlags
+	limits                 cli.LimitFlags
+	log                    cli.LogFlags
+	argv                   []string
 }
 
 func engineCommand() *cobra.Command {
@@ -59,6 +61,9 @@ code is 130 or 143. Twice: at once. The exit code is 0 when the run stopped, 1 o
 			if err := cli.Concurrency(o.maxConcurrency); err != nil {
 				return err
 			}
+			if err := o.http.Check(); err != nil {
+				return err
+			}
 			o.argv = args
 			return runEngine(cmd.Context(), &o)
 		},
@@ -68,7 +73,7 @@ code is 130 or 143. Twice: at once. The exit code is 0 when the run stopped, 1 o
 	fs.StringVar(&o.workdir, "workdir", "", "`DIR` that keeps the run (required)")
 	fs.IntVar(&o.maxConcurrency, "max-concurrency", 0, "run at most `N` experiments at once (default: what the workflow says)")
 	fs.StringVar(&o.run, "run", "", "`NAME` of the run (default: the workdir's, else the workflow's)")
-	fs.StringVar(&o.http, "http", "", "serve /healthz, /readyz and /metrics on `ADDR` (a loopback address)")
+	o.http.Add(fs)
 	fs.BoolVar(&o.adopt, "adopt-edits", false, "take an engine_state.json that was edited while the engine was stopped")
 	fs.BoolVar(&o.ignore, "ignore-edits", false, "drop such an edit")
 	o.nats.Add(fs)
@@ -123,6 +128,7 @@ type engine struct {
 	display     *display
 	coordinator *coordinator.Coordinator
 	conn        *bus.Conn
+	site        *web.Site
 	registry    *prometheus.Registry
 	slots       map[string]int
 	teardown    []func() error
@@ -135,11 +141,6 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 			err = errors.Join(err, e.close())
 		}
 	}()
-	if o.http != "" {
-		if err := cli.CheckLoopback(o.http); err != nil {
-			return nil, fmt.Errorf("--http: %w", err)
-		}
-	}
 	lock, err := e.openWorkdir()
 	if err != nil {
 		return nil, err
@@ -157,10 +158,14 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 	}
 	e.slots = slotsFor(chosen.Workflow, budget)
 	e.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if e.site, err = web.Open(ctx, o.http, o.workdir, e.log); err != nil {
+		return nil, err
+	}
+	e.teardown = append(e.teardown, e.site.Close)
 	e.coordinator, err = coordinator.New(coordinator.Options{
 		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget,
 		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Workdir: o.workdir,
-		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, Logger: e.log,
+		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, HTTP: e.site.URL(), Logger: e.log,
 		Registerer: e.registry,
 	})
 	return e, err
@@ -242,13 +247,7 @@ func slotsFor(w spec.Workflow, budget int) map[string]int {
 
 // run leads the search until it stops or a signal comes.
 func (e *engine) run(ctx context.Context, signals *cli.Signals, worked chan<- struct{}) (coordinator.Status, error) {
-	if e.o.http != "" {
-		stop, err := cli.Serve(ctx, e.o.http, e.coordinator.Handler(e.registry), e.log)
-		if err != nil {
-			return coordinator.Status{}, err
-		}
-		defer stop()
-	}
+	e.site.Register(e.coordinator, e.coordinator.Handler(e.registry))
 	leading, endLeading := context.WithCancel(context.WithoutCancel(ctx))
 	working, endWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLeading()

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"autoresearch/internal/cli"
+	"autoresearch/internal/web"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/snapshot"
@@ -23,10 +24,11 @@ func main() { os.Exit(cli.Main(command())) }
 
 // options are the command's flags.
 type options struct {
-	workflow, workdir, run, http string
+	workflow, workdir, run       string
 	listen, listenUser, listenPw string
 	maxConcurrency, replicas     int
 	adopt, ignore, exit          bool
+	http                         web.Flags
 	nats                         cli.NATSFlags
 	limits                       cli.LimitFlags
 	log                          cli.LogFlags
@@ -34,7 +36,7 @@ type options struct {
 }
 
 func command() *cobra.Command {
-	o := options{nats: cli.NATSFlags{URL: bus.URLDefault}}
+	o := options{http: web.Flags{Address: "127.0.0.1:8080"}, nats: cli.NATSFlags{URL: bus.URLDefault}}
 	cmd := &cobra.Command{
 		Use:   "coordinator --workflow FILE --workdir DIR [flags] [-- ARGS]",
 		Short: "Lead a run, or stand by for it",
@@ -56,6 +58,9 @@ coordinator needs a workdir of its own. With --listen it brings its own NATS ser
 			if err := cli.Concurrency(o.maxConcurrency); err != nil {
 				return err
 			}
+			if err := o.http.Check(); err != nil {
+				return err
+			}
 			o.argv = args
 			ctx, signals := cli.NotifySignals(cmd.Context())
 			defer signals.Stop()
@@ -72,7 +77,7 @@ func (o *options) add(cmd *cobra.Command) {
 	fs.StringVar(&o.workdir, "workdir", "", "`DIR` for snapshots and reports (required)")
 	fs.IntVar(&o.maxConcurrency, "max-concurrency", 0, "run at most `N` experiments at once (default: what the workflow says)")
 	fs.StringVar(&o.run, "run", "", "`NAME` of the run (default: the workflow's)")
-	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "serve /healthz, /readyz and /metrics on `ADDR`; empty: nowhere")
+	o.http.Add(fs)
 	fs.StringVar(&o.listen, "listen", "", "bring a NATS server of its own and listen on `ADDR`")
 	fs.StringVar(&o.listenUser, "listen-user", "", "user `NAME` that the own server asks for; needed beyond loopback")
 	fs.StringVar(&o.listenPw, "listen-password-file", "", "`FILE` whose first line is the password it asks for")
@@ -102,14 +107,11 @@ func run(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := &front{}
-	if o.http != "" {
-		stop, err := cli.Serve(ctx, o.http, handler, log)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	site, err := web.Open(ctx, o.http, o.workdir, log)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, site.Close()) }()
 	conn, stopServer, err := o.connect(ctx, log)
 	if ctx.Err() != nil && err != nil {
 		return nil // told to end while it waited
@@ -120,11 +122,11 @@ func run(ctx context.Context, o *options) (err error) {
 	defer func() { err = errors.Join(err, conn.Close(), stopServer()) }()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c, err := coordinator.New(o.options(conn, chosen, lock, registry, log))
+	c, err := coordinator.New(o.options(conn, chosen, lock, registry, site.URL(), log))
 	if err != nil {
 		return err
 	}
-	handler.lead(c.Handler(registry))
+	site.Register(c, c.Handler(registry))
 	status, err := c.Run(ctx)
 	if err != nil {
 		return err
@@ -135,7 +137,7 @@ func run(ctx context.Context, o *options) (err error) {
 }
 
 func (o *options) options(
-	conn *bus.Conn, chosen *cli.Chosen, lock *snapshot.WorkdirLock, r prometheus.Registerer, log *slog.Logger,
+	conn *bus.Conn, chosen *cli.Chosen, lock *snapshot.WorkdirLock, r prometheus.Registerer, url string, log *slog.Logger,
 ) coordinator.Options {
 	budget, name := chosen.Spec.MaxConcurrency(), chosen.Name
 	if o.maxConcurrency > 0 {
@@ -147,7 +149,7 @@ func (o *options) options(
 	return coordinator.Options{
 		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
 		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
-		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, Logger: log, Registerer: r,
+		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, HTTP: url, Logger: log, Registerer: r,
 	}
 }
 

@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/shim":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
+	"internal/web":    {"internal/cli", "pkg/api", "pkg/snapshot"},
 	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
 }
 

@@ -97,6 +97,7 @@ var sentinels = []struct {
 	{engine.ErrChanged, CodeChanged},
 	{engine.ErrDuplicateID, CodeDuplicate},
 	{engine.ErrInvalidSpec, CodeInvalidTask},
+	{engine.ErrTooDeep, CodeInvalidTask},
 	{engine.ErrTooLarge, CodeTooLarge},
 	{engine.ErrBadBudget, CodeInvalid},
 	{coordinator.ErrNotLeader, CodeNoLeader},

@@ -315,22 +315,33 @@ func (c *Coordinator) Status() (Status, error) {
 // Submit adds specs to the run. It returns once they are journaled: one error per spec (nil when it was accepted or is
 // there already), and how many were new.
 func (c *Coordinator) Submit(ctx context.Context, specs []spec.TaskSpec) (errs []error, added int, err error) {
-	filled := make([]spec.TaskSpec, len(specs))
-	for i, ts := range specs {
-		filled[i] = ts.WithDefaults()
+	r, err := c.Steer(ctx, engine.Submit{Specs: specs})
+	return r.Errs, r.Count, err
+}
+
+// Steer hands a change that somebody asked for to the run and returns once it is journaled. The event's Ref is ignored.
+func (c *Coordinator) Steer(ctx context.Context, ev engine.Event) (engine.Reply, error) {
+	submit, ok := ev.(engine.Submit)
+	if !ok {
+		return c.ask(ctx, ev)
 	}
 	t, err := c.term()
 	if err != nil {
-		return nil, 0, err
+		return engine.Reply{}, err
+	}
+	filled := make([]spec.TaskSpec, len(submit.Specs))
+	for i, ts := range submit.Specs {
+		filled[i] = ts.WithDefaults()
 	}
 	unstored := t.spill(ctx, filled)
-	r, err := c.ask(ctx, engine.Submit{Specs: filled})
+	submit.Specs = filled
+	r, err := c.ask(ctx, submit)
 	for i := range r.Errs {
 		if unstored[i] != nil {
 			r.Errs[i] = unstored[i] // the engine says only that it is too large
 		}
 	}
-	return r.Errs, r.Count, err
+	return r, err
 }
 
 // Cancel ends a task, and with subtree its descendants; it returns how many it reached once that is journaled.

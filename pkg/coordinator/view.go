@@ -291,11 +291,6 @@ const (
 	pastTasksMax = 50_000
 )
 
-// Steer hands a change that somebody asked for to the run and returns once it is journaled. The event's Ref is ignored.
-func (c *Coordinator) Steer(ctx context.Context, ev engine.Event) (engine.Reply, error) {
-	return c.ask(ctx, ev)
-}
-
 // Leader says who leads a run, as far as this coordinator knows.
 type Leader struct {
 	// Here is set while this coordinator leads.
