@@ -46,8 +46,9 @@ type attempt struct {
 
 	// decided is set once, by whoever files the outcome: the runner's return, or the patience with it that ran out.
 	decided atomic.Bool
-	// slotHolds counts why the slot is still taken: the runner has not returned, the result is not on disk.
-	slotHolds atomic.Int32
+	// slotHolds counts why the slot is still taken: the runner has not returned, the result is not on disk. The ledger's
+	// lock guards it.
+	slotHolds int
 	// result is the ledger's, set when the outcome is on disk.
 	result *result
 
@@ -67,12 +68,12 @@ const (
 // newAttempt claims a dispatch. The context carries the attempt for PrepareDir.
 func newAttempt(d *bus.Dispatch, p *pool, now time.Time) *attempt {
 	a := &attempt{
-		ref:      bus.AttemptRef{Run: d.Run, Task: d.Task.ID, Attempt: d.Attempt, Claim: drawClaim()},
-		dispatch: d,
-		pool:     p,
-		started:  now,
+		ref:       bus.AttemptRef{Run: d.Run, Task: d.Task.ID, Attempt: d.Attempt, Claim: drawClaim()},
+		dispatch:  d,
+		pool:      p,
+		started:   now,
+		slotHolds: 2,
 	}
-	a.slotHolds.Store(2)
 	a.news.began = now
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	return a

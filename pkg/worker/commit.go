@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
+	"time"
 
 	"autoresearch/pkg/bus"
 )
@@ -43,8 +45,8 @@ func (c *commits) close() {
 	notify(c.wake)
 }
 
-// take waits for work and returns all of it; more is false at the end.
-func (c *commits) take() (results []*result, dropped []uint64, more bool) {
+// take waits for work, or until late, and returns all of it; more is false at the end.
+func (c *commits) take(late <-chan time.Time) (results []*result, dropped []uint64, more bool) {
 	for {
 		c.mu.Lock()
 		results, dropped = c.results, c.dropped
@@ -54,33 +56,68 @@ func (c *commits) take() (results []*result, dropped []uint64, more bool) {
 		if len(results)+len(dropped) > 0 || closed {
 			return results, dropped, len(results)+len(dropped) > 0
 		}
-		<-c.wake
+		select {
+		case <-c.wake:
+		case <-late:
+			return nil, nil, true
+		}
 	}
 }
+
+// syncFirstMin is how long an attempt must have taken for its result to be synced before it is published. A shorter one's
+// is written first, so that the end of this process does not lose it, and synced behind its publish, unless it is receipted
+// before: only a power cut in between takes it, and then less than this is done again.
+const syncFirstMin = time.Second
 
 // commitLoop writes results to the spool in groups and hands them on. It ends when the queue is closed and empty. It is
 // the one goroutine that writes to the spool.
 func (w *worker) commitLoop() {
 	// What the disk refused waits here for the next try; it is sent all the same.
 	var refused []*result
+	var due time.Time // of the next settle; zero while the spool waits for none
+	timer := time.NewTimer(forever)
+	defer timer.Stop()
 	for {
-		results, dropped, more := w.commits.take()
+		results, dropped, more := w.commits.take(timer.C)
 		if !more {
+			w.settle(time.Now().Add(spoolSyncDelay)) // whatever waits has waited long enough
 			return
 		}
 		if len(results) > 0 {
 			refused = w.commit(append(refused, results...), len(refused))
 		}
-		if len(dropped) > 0 {
-			if err := w.spool.remove(dropped); err != nil {
-				w.log.Warn("cannot note receipts in the spool: the results will be sent once more after a restart", "error", err)
-			}
+		w.spool.remove(dropped)
+		switch now := time.Now(); {
+		case due.IsZero():
+			due = now.Add(spoolSyncDelay)
+			timer.Reset(spoolSyncDelay)
+		case !now.Before(due):
+			due = w.settle(now)
+			timer.Reset(until(due, now))
 		}
 	}
 }
 
-// commit makes results durable in one write and hands on the new ones: those behind the first known. It returns what the
-// disk refused. A disk that is full costs durability, not the results: they stay in memory and are sent.
+// settle brings the spool's file up to date and returns when to do so again, the zero time when nothing waits for it.
+func (w *worker) settle(now time.Time) (next time.Time) {
+	next, err := w.spool.settle(now)
+	if err != nil && !errors.Is(err, errResting) {
+		w.metrics.spoolFailures.Inc()
+		w.log.Warn("cannot bring the spool up to date: a power cut may take results, a restart send some once more", "error", err)
+	}
+	return next
+}
+
+// until returns how long it is from now to a time that is not zero.
+func until(at, now time.Time) time.Duration {
+	if at.IsZero() {
+		return forever
+	}
+	return max(0, at.Sub(now))
+}
+
+// commit writes results in one go and hands on the new ones: those behind the first known. It returns what the disk
+// refused. A disk that is full costs durability, not the results: they stay in memory and are sent.
 func (w *worker) commit(results []*result, known int) (refused []*result) {
 	fresh := results[known:]
 	kept, err := w.spoolResults(results)
@@ -89,9 +126,6 @@ func (w *worker) commit(results []*result, known int) (refused []*result) {
 		refused = kept
 	}
 	w.ledger.committed(fresh)
-	for _, r := range fresh {
-		w.ledger.letGo(r.attempt)
-	}
 	w.enqueue(fresh)
 	return refused
 }
@@ -110,7 +144,7 @@ func (w *worker) spoolResults(results []*result) (kept []*result, err error) {
 	if len(kept) == 0 {
 		return nil, nil
 	}
-	seqs, err := w.spool.append(encoded)
+	seqs, err := w.spool.append(encoded, slices.ContainsFunc(kept, (*result).syncFirst))
 	if err != nil {
 		return kept, err
 	}

@@ -48,6 +48,7 @@ type pool struct {
 type result struct {
 	ref  bus.AttemptRef
 	size int // encoded, in bytes
+	took time.Duration
 
 	// The ledger's lock guards the rest.
 
@@ -65,6 +66,9 @@ type result struct {
 	element *list.Element // its place in ledger.order, nil when it is not there
 	gone    bool          // receipted, or lost by the disk
 }
+
+// syncFirst reports whether the result must be synced before it is published.
+func (r *result) syncFirst() bool { return r.took >= syncFirstMin }
 
 // ledger is what the worker holds: slots, running attempts, results without receipt. An attempt is listed under running
 // until its result was published for the first time, and from then on under finished until the receipt, so that at no
@@ -136,13 +140,17 @@ func (l *ledger) isIdle() bool {
 
 // letGo ends one of the reasons why the attempt's slot is taken, and frees the slot with the last.
 func (l *ledger) letGo(a *attempt) {
-	if a.slotHolds.Add(-1) != 0 {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a.pool.busy--
-	notify(a.pool.freed)
+	l.release(a)
+}
+
+// release is letGo with the lock held.
+func (l *ledger) release(a *attempt) {
+	if a.slotHolds--; a.slotHolds == 0 {
+		a.pool.busy--
+		notify(a.pool.freed)
+	}
 }
 
 // notify leaves a token in ch unless there is one.
@@ -221,12 +229,14 @@ func (l *ledger) recovered(results []*result) {
 	}
 }
 
-// committed notes that these outcomes are as safe as they will be.
+// committed notes that these outcomes are as safe as they will be before they are sent: their slots are free unless a
+// runner has not returned.
 func (l *ledger) committed(results []*result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range results {
 		r.attempt.result = r
+		l.release(r.attempt)
 	}
 }
 

@@ -130,7 +130,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 		return
 	}
 	report := w.report(a, o, now)
-	r, err := w.newResult(a, report)
+	r, err := w.newResult(a, report, now.Sub(a.started))
 	if err != nil { // what was encoded once can be encoded again
 		w.log.Error("cannot encode a result: the task will run again", "run", a.ref.Run, "task", a.ref.Task, "error", err)
 		w.ledger.drop(a)
@@ -192,8 +192,8 @@ func (w *worker) resultMax(a *attempt) int {
 }
 
 // newResult makes the report ready for the spool. A body too large for a message goes to a file of its own.
-func (w *worker) newResult(a *attempt, report *bus.Report) (*result, error) {
-	r := &result{ref: a.ref, attempt: a, report: report}
+func (w *worker) newResult(a *attempt, report *bus.Report, took time.Duration) (*result, error) {
+	r := &result{ref: a.ref, took: took, attempt: a, report: report}
 	if body := report.Body; len(body) > w.inlineMax() {
 		r.large = spec.BlobOf(body)
 		r.body = w.keepLarge(r.large, body)

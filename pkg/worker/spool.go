@@ -15,6 +15,10 @@ import (
 )
 
 const (
+	// spoolSyncDelay is the longest that a result waits for its sync when nothing waited for that.
+	spoolSyncDelay = 20 * time.Millisecond
+	// spoolEmptyMin is the size from which a spool without a live result is emptied by the next append.
+	spoolEmptyMin = 256 << 10
 	// spoolCompactMin is the size from which a spool that is mostly receipted is rewritten.
 	spoolCompactMin = 4 << 20
 	// spoolBufferMax is the largest write buffer that is kept between appends.
@@ -40,9 +44,11 @@ type span struct {
 	size int
 }
 
-// spool keeps results on disk from the end of an attempt until the leader's receipt: an append-only file, written and
-// synced once per group of results. A crash at any point leaves every result whose append returned. Receipts are not
-// synced: one that a crash takes back makes its result be sent again, which the engine counts as a duplicate.
+// spool keeps results on disk from the end of an attempt until the leader's receipt: an append-only file, written once per
+// group of results. What append has returned survives the end of this process, and a power cut too once it was synced: at
+// once where append was asked to, else by the settle that comes spoolSyncDelay later. A result that is receipted before
+// that is never synced. Receipts are noted with the next write and never synced: one that a crash takes back makes its
+// result be sent again, which the engine counts as a duplicate.
 //
 // A write that failed leaves the file's tail in doubt, so the next append first rewrites the file beside the old one; for
 // spoolRest after a failure there is none (errResting), because a full disk would make each as long as the file.
@@ -56,11 +62,19 @@ type spool struct {
 	size      int64 // where the next frame goes
 	live      map[uint64]span
 	liveBytes int64
-	next      uint64 // the number of the next result
-	doubtful  bool   // a write failed since the last rewrite
+	gone      []byte     // receipted numbers that the file does not say yet
+	unsynced  []unsynced // oldest first; some may be receipted
+	next      uint64     // the number of the next result
+	doubtful  bool       // a write failed since the last rewrite
 	failed    time.Time
 	rest      time.Duration // how long after a failure nothing is tried
 	buf       []byte
+}
+
+// unsynced is a group of results that a power cut may still take.
+type unsynced struct {
+	first, end uint64 // numbers, without end
+	due        time.Time
 }
 
 // spoolDamage says what was found unsound in a spool file, in bytes: Torn at its end, as a crash leaves it, and Inside,
@@ -132,14 +146,21 @@ func (s *spool) forget(seq uint64) bool {
 	return ok
 }
 
-// append writes the bodies as one group and returns their numbers once all are on disk. On an error none counts as kept.
-func (s *spool) append(bodies [][]byte) ([]uint64, error) {
+// append writes the bodies as one group and returns their numbers; with sync, once all are on disk. On an error none
+// counts as kept.
+func (s *spool) append(bodies [][]byte, sync bool) ([]uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.heal(); err != nil {
 		return nil, err
 	}
-	buf, seqs := s.buf[:0], make([]uint64, len(bodies))
+	if len(s.live) == 0 && s.size >= spoolEmptyMin {
+		if err := s.empty(); err != nil {
+			return nil, err
+		}
+	}
+	buf, seqs := appendDrops(s.buf[:0], s.gone), make([]uint64, len(bodies))
+	drops := len(buf)
 	for i, body := range bodies {
 		seqs[i] = s.next + uint64(i)
 		buf = appendFrame(buf, frame{seq: seqs[i], kind: frameResult, body: body})
@@ -147,15 +168,19 @@ func (s *spool) append(bodies [][]byte) ([]uint64, error) {
 	if cap(buf) <= spoolBufferMax {
 		s.buf = buf
 	}
-	if err := s.write(buf, true); err != nil {
+	at := s.size + int64(drops)
+	if err := s.write(buf, sync); err != nil {
 		return nil, err
 	}
-	at := s.size - int64(len(buf))
+	s.gone = s.gone[:0]
 	for i, body := range bodies {
 		s.keep(seqs[i], span{at: at + frameHeaderSize, size: len(body)})
 		at += int64(frameHeaderSize + len(body))
 	}
 	s.next += uint64(len(bodies))
+	if !sync {
+		s.unsynced = append(s.unsynced, unsynced{seqs[0], s.next, time.Now().Add(spoolSyncDelay)})
+	}
 	return seqs, nil
 }
 
@@ -177,54 +202,110 @@ func (s *spool) heal() error {
 // write puts buf at the end of the file.
 func (s *spool) write(buf []byte, sync bool) error {
 	_, err := s.file.WriteAt(buf, s.size)
-	if err == nil && sync {
-		err = s.file.Sync()
-	}
 	if err != nil {
-		s.doubtful, s.failed = true, time.Now()
-		return fmt.Errorf("write spool: %w", err)
+		return s.doubt(err)
+	}
+	if sync {
+		if err := s.sync(); err != nil {
+			return err
+		}
 	}
 	s.size += int64(len(buf))
 	return nil
 }
 
-// remove forgets receipted results. The file is emptied when nothing is left and rewritten when little is. After an error
-// the results may come back at the next start, and be sent again.
-func (s *spool) remove(seqs []uint64) error {
+// sync makes all that was written durable.
+func (s *spool) sync() error {
+	if err := s.file.Sync(); err != nil {
+		return s.doubt(err)
+	}
+	s.unsynced = s.unsynced[:0]
+	return nil
+}
+
+// doubt notes that nobody knows what the file holds.
+func (s *spool) doubt(err error) error {
+	s.doubtful, s.failed = true, time.Now()
+	return fmt.Errorf("write spool: %w", err)
+}
+
+// remove forgets receipted results. The file says so after the next append or settle: until then, and after an error there,
+// they may come back at the next start, and be sent again.
+func (s *spool) remove(seqs []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	gone := make([]byte, 0, 8*len(seqs))
 	for _, seq := range seqs {
 		if s.forget(seq) {
-			gone = binary.LittleEndian.AppendUint64(gone, seq)
+			s.gone = binary.LittleEndian.AppendUint64(s.gone, seq)
+		}
+	}
+}
+
+// settle does what can wait: it empties the file when nothing is left, rewrites it when little is, notes receipts, and
+// syncs what nobody waited for. It returns when to call it next at the latest, the zero time when nothing is left to do.
+func (s *spool) settle(now time.Time) (next time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.doubtful {
+		if err := s.heal(); err != nil {
+			return s.failed.Add(max(s.rest, spoolSyncDelay)), err
 		}
 	}
 	switch {
-	case len(gone) == 0:
-		return nil
-	case len(s.live) == 0:
-		return s.empty()
+	case len(s.live) == 0 && s.size > 0:
+		err = s.empty()
 	case s.size > spoolCompactMin && s.liveBytes < s.size/4:
-		return s.rewrite()
+		err = s.rewrite()
+	case len(s.gone) > 0:
+		if err = s.write(appendDrops(nil, s.gone), false); err == nil {
+			s.gone = s.gone[:0]
+		}
 	}
-	return s.write(dropFrames(gone), false)
+	if err == nil {
+		next, err = s.syncDue(now)
+	}
+	if err != nil {
+		return now.Add(max(s.rest, spoolSyncDelay)), err
+	}
+	return next, nil
 }
 
-// dropFrames returns the frames that drop the numbers in gone.
-func dropFrames(gone []byte) []byte {
-	var out []byte
-	for part := range slices.Chunk(gone, frameBodyMax) {
-		out = appendFrame(out, frame{kind: frameDrop, body: part})
+// syncDue syncs when a live result has waited for it long enough, and returns when the next one will have.
+func (s *spool) syncDue(now time.Time) (next time.Time, err error) {
+	for len(s.unsynced) > 0 && !s.anyLive(s.unsynced[0]) {
+		s.unsynced = s.unsynced[1:]
 	}
-	return out
+	switch {
+	case len(s.unsynced) == 0:
+		return time.Time{}, nil
+	case s.unsynced[0].due.After(now):
+		return s.unsynced[0].due, nil
+	}
+	return time.Time{}, s.sync()
+}
+
+func (s *spool) anyLive(group unsynced) bool {
+	for seq := group.first; seq < group.end; seq++ {
+		if _, live := s.live[seq]; live {
+			return true
+		}
+	}
+	return false
+}
+
+// appendDrops appends frames that drop the numbers in gone.
+func appendDrops(dst, gone []byte) []byte {
+	for part := range slices.Chunk(gone, frameBodyMax) {
+		dst = appendFrame(dst, frame{kind: frameDrop, body: part})
+	}
+	return dst
 }
 
 func (s *spool) empty() error {
 	if err := s.file.Truncate(0); err != nil {
-		s.doubtful, s.failed = true, time.Now()
-		return fmt.Errorf("empty spool: %w", err)
+		return s.doubt(err)
 	}
-	s.size = 0
+	s.size, s.gone, s.unsynced = 0, s.gone[:0], s.unsynced[:0]
 	return nil
 }
 
@@ -247,6 +328,7 @@ func (s *spool) rewrite() error {
 	}
 	old := s.file
 	s.file, s.live, s.liveBytes, s.size, s.doubtful = file, fresh.live, fresh.liveBytes, fresh.size, false
+	s.gone, s.unsynced = s.gone[:0], s.unsynced[:0]
 	return errors.Join(syncDir(filepath.Dir(s.path)), old.Close())
 }
 

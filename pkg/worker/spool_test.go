@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 func mustOpen(t *testing.T, path string) (*spool, spoolDamage) {
@@ -28,11 +29,20 @@ func mustAppend(t *testing.T, s *spool, bodies ...string) []uint64 {
 	for i, body := range bodies {
 		raw[i] = []byte(body)
 	}
-	seqs, err := s.append(raw)
+	seqs, err := s.append(raw, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return seqs
+}
+
+// mustRemove removes results and has the file say so.
+func mustRemove(t *testing.T, s *spool, seqs ...uint64) {
+	t.Helper()
+	s.remove(seqs)
+	if next, err := s.settle(time.Now()); err != nil || !next.IsZero() {
+		t.Fatalf("settle: %v, next at %v", err, next)
+	}
 }
 
 // contents returns what a spool holds, oldest first.
@@ -63,9 +73,7 @@ func TestSpoolKeepsUntilRemoved(t *testing.T) {
 		t.Fatalf("a new spool is damaged: %+v", damage)
 	}
 	seqs := mustAppend(t, s, "a", "b", "c")
-	if err := s.remove(seqs[1:2]); err != nil {
-		t.Fatal(err)
-	}
+	mustRemove(t, s, seqs[1])
 	wantContents(t, s, "a", "c")
 	again, _ := mustOpen(t, path)
 	wantContents(t, again, "a", "c")
@@ -80,16 +88,12 @@ func TestSpoolIsEmptiedWhenNothingIsLeft(t *testing.T) {
 	path := filepath.Join(t.TempDir(), spoolFileName)
 	s, _ := mustOpen(t, path)
 	for range 3 {
-		if err := s.remove(mustAppend(t, s, "a", "b")); err != nil {
-			t.Fatal(err)
-		}
+		mustRemove(t, s, mustAppend(t, s, "a", "b")...)
 		if status, err := os.Stat(path); err != nil || status.Size() != 0 {
 			t.Fatalf("the file is not empty: %v %v", status.Size(), err)
 		}
 	}
-	if err := s.remove([]uint64{77}); err != nil {
-		t.Fatalf("a receipt for nothing: %v", err)
-	}
+	mustRemove(t, s, 77) // a receipt for nothing
 }
 
 func TestSpoolCompacts(t *testing.T) {
@@ -98,9 +102,7 @@ func TestSpoolCompacts(t *testing.T) {
 	s, _ := mustOpen(t, path)
 	big := string(bytes.Repeat([]byte("x"), 1<<20))
 	seqs := mustAppend(t, s, "first", big, big, big, big, big, "last")
-	if err := s.remove(seqs[1:6]); err != nil {
-		t.Fatal(err)
-	}
+	mustRemove(t, s, seqs[1:6]...)
 	if size, entries := s.volume(); size > 1<<10 || entries != 2 {
 		t.Fatalf("%d bytes, %d entries after compaction", size, entries)
 	}
@@ -219,7 +221,7 @@ func TestSpoolDiskFull(t *testing.T) {
 	seqs := mustAppend(t, s, "kept")
 	for _, fill := range []func(){func() { *room = 30 }, func() { *room = 0 }, func() { *room, *sync = 1<<20, io.ErrShortWrite }} {
 		fill()
-		if _, err := s.append([][]byte{[]byte("lost"), []byte("lost too")}); err == nil {
+		if _, err := s.append([][]byte{[]byte("lost"), []byte("lost too")}, true); err == nil {
 			t.Fatal("a full disk is no error")
 		}
 		wantContents(t, s, "kept")
@@ -233,8 +235,9 @@ func TestSpoolDiskFull(t *testing.T) {
 	}
 	wantContents(t, again, "kept", "after")
 	*room = 0
-	if err := s.remove(seqs); err == nil {
-		t.Fatal("a receipt that could not be written is no error")
+	s.remove(seqs)
+	if next, err := s.settle(time.Now()); err == nil || next.IsZero() {
+		t.Fatalf("a receipt that could not be written: %v, next try at %v", err, next)
 	}
 	wantContents(t, s, "after")
 }
@@ -245,7 +248,7 @@ func TestSpoolFailedGroupIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), spoolFileName)
 	s, _, sync := openFailing(t, path)
 	*sync = errDiskFull
-	if _, err := s.append([][]byte{[]byte("x"), []byte("y")}); err == nil {
+	if _, err := s.append([][]byte{[]byte("x"), []byte("y")}, true); err == nil {
 		t.Fatal("no error")
 	}
 	*sync = nil
@@ -280,9 +283,7 @@ func TestSpoolRandomly(t *testing.T) {
 			order = append(order, seq)
 		default:
 			n := 1 + rand.IntN(min(len(order), 3))
-			if err := s.remove(order[:n]); err != nil {
-				t.Fatal(err)
-			}
+			mustRemove(t, s, order[:n]...)
 			order = order[n:]
 		}
 		if i%10 == 0 {
@@ -291,6 +292,76 @@ func TestSpoolRandomly(t *testing.T) {
 				want = append(want, model[seq])
 			}
 			wantContents(t, s, want...)
+		}
+	}
+}
+
+// countingFile counts the syncs of a file.
+type countingFile struct {
+	spoolFile
+	syncs int
+}
+
+func (f *countingFile) Sync() error {
+	f.syncs++
+	return f.spoolFile.Sync()
+}
+
+// TestSpoolSyncs: what was appended without a sync is on disk after a while, unless it was receipted.
+func TestSpoolSyncs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), spoolFileName)
+	s, _ := mustOpen(t, path)
+	file := &countingFile{spoolFile: s.file}
+	s.file = file
+	appendLater := func(body string) uint64 {
+		t.Helper()
+		seqs, err := s.append([][]byte{[]byte(body)}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seqs[0]
+	}
+	settle := func(now time.Time, want int) time.Time {
+		t.Helper()
+		next, err := s.settle(now)
+		if err != nil || file.syncs != want {
+			t.Fatalf("%d syncs, not %d: %v", file.syncs, want, err)
+		}
+		return next
+	}
+	mustAppend(t, s, "long")
+	began := time.Now()
+	settle(began, 1)
+	first := appendLater("first")
+	again, _ := mustOpen(t, path)
+	wantContents(t, again, "long", "first") // the end of the process does not lose it
+	due := settle(began, 1)
+	if due.IsZero() {
+		t.Fatal("nobody will sync the result")
+	}
+	second := appendLater("second")
+	s.remove([]uint64{first})
+	due = settle(due, 1) // the first is receipted, the second is not due
+	if next := settle(due, 2); !next.IsZero() {
+		t.Fatalf("synced, and due again at %v", next)
+	}
+	s.remove([]uint64{second, appendLater("third")})
+	if next := settle(due.Add(time.Hour), 2); !next.IsZero() {
+		t.Fatalf("nothing is left, and due at %v", next)
+	}
+	wantContents(t, s, "long")
+}
+
+// TestSpoolEmptiesItself: a spool that never rests does not grow as long as its results are receipted.
+func TestSpoolEmptiesItself(t *testing.T) {
+	t.Parallel()
+	s, _ := mustOpen(t, filepath.Join(t.TempDir(), spoolFileName))
+	big := string(bytes.Repeat([]byte("x"), 100<<10))
+	for range 10 {
+		s.remove(mustAppend(t, s, big))
+		if size, _ := s.volume(); size > 2*spoolEmptyMin {
+			t.Fatalf("the file has %d bytes", size)
 		}
 	}
 }
@@ -331,13 +402,11 @@ func BenchmarkSpoolAppend(b *testing.B) {
 				bodies[i] = make([]byte, 200)
 			}
 			for b.Loop() {
-				seqs, err := s.append(bodies)
+				seqs, err := s.append(bodies, true)
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := s.remove(seqs); err != nil {
-					b.Fatal(err)
-				}
+				s.remove(seqs)
 			}
 			b.ReportMetric(float64(b.N*group)/b.Elapsed().Seconds(), "results/s")
 			if err := s.close(); err != nil {
