@@ -14,15 +14,18 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// Cadence of the mirror: a flush this often, or as soon as so many tasks are dirty.
+// Cadence of the mirror: never more often than this, and, like the workdir's files, never so often that writing takes more
+// than a twentieth of the time. A flush that has taken mirrorHaste hurries: a leader that follows replays what the mirror
+// lacks.
 const (
 	mirrorInterval = 2 * time.Second
-	mirrorDirtyMax = 20_000
+	mirrorHaste    = 20 * time.Second
 )
 
 // mirror writes the run's changes behind the journal, conflated: a task that changed five times since the last flush is
 // written once. The meta that says how far the mirror reaches goes with the last batch of a flush. A bucket that is not as
-// the last flush left it (deleted, purged, brought back from a backup) is written anew, whole.
+// the last flush left it (deleted, purged, brought back from a backup) is written anew, whole. A batch costs the server
+// some ten times what as many journaled changes do, so a flush of many rests after each.
 type mirror struct {
 	store  kv.Mirror
 	ledger *ledger
@@ -31,12 +34,11 @@ type mirror struct {
 	epoch  uint64
 	last   uint64 // the bucket's last sequence; the flusher's own
 
-	mu     sync.Mutex
-	dirty  map[spec.TaskID]kvTask
-	at     *committed    // the newest commit
-	urgent chan struct{} // signal: many are dirty
-	done   position      // flushed up to here
-	keys   uint64        // how many the bucket has at least, once flushed
+	mu    sync.Mutex
+	dirty map[spec.TaskID]kvTask
+	at    *committed // the newest commit
+	done  position   // flushed up to here
+	keys  uint64     // how many the bucket has at least, once flushed
 }
 
 type kvTask struct {
@@ -47,7 +49,6 @@ type kvTask struct {
 func newMirror(store kv.Mirror, g *ledger, epoch, last uint64, log *slog.Logger, h host.Host) *mirror {
 	return &mirror{
 		store: store, ledger: g, log: log, host: h, epoch: epoch, last: last, dirty: make(map[spec.TaskID]kvTask),
-		urgent: make(chan struct{}, 1),
 	}
 }
 
@@ -62,22 +63,16 @@ func (m *mirror) follow(c *committed) {
 		m.dirty[t.Spec.ID] = kvTask{seq: c.position.seq, task: t}
 	}
 	m.at = c
-	if len(m.dirty) >= mirrorDirtyMax {
-		select {
-		case m.urgent <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // run flushes until ctx is done, or another leader's mark is in the mirror.
 func (m *mirror) run(ctx context.Context) {
 	for {
-		m.host.Wait(ctx, mirrorInterval, m.urgent)
+		m.host.Wait(ctx, mirrorInterval)
 		if ctx.Err() != nil {
 			return
 		}
-		err := m.flush(ctx)
+		err := m.flush(ctx, m.rest)
 		if err == nil {
 			err = m.look(ctx)
 		}
@@ -105,8 +100,20 @@ func (m *mirror) look(ctx context.Context) error {
 	return nil
 }
 
-// flush writes what is dirty. What could not be written stays dirty.
-func (m *mirror) flush(ctx context.Context) error {
+// rest waits after a batch, in a flush that began at a time, until a twentieth of the time went into batches.
+func (m *mirror) rest(ctx context.Context, flush, batch time.Time) {
+	now := m.host.Now()
+	if now.Sub(flush) < mirrorHaste {
+		m.host.Wait(ctx, (costShare-1)*now.Sub(batch))
+	}
+}
+
+// hurry is the rest of a flush that somebody waits for.
+func hurry(context.Context, time.Time, time.Time) {}
+
+// flush writes what is dirty, and rests after each batch. What could not be written stays dirty.
+func (m *mirror) flush(ctx context.Context, rest func(ctx context.Context, flush, batch time.Time)) error {
+	began := m.host.Now()
 	dirty, at := m.take()
 	if at == nil {
 		return nil
@@ -120,17 +127,21 @@ func (m *mirror) flush(ctx context.Context) error {
 		}
 		entries = append(entries, kv.Entry{Key: kv.TaskKey(d.task.Spec.ID), Value: value})
 		if len(entries) == kv.BatchMax-1 {
+			batch := m.host.Now()
 			if err := m.write(ctx, entries); err != nil {
 				m.putBack(dirty, at)
 				return err
 			}
 			entries = entries[:0]
+			rest(ctx, began, batch)
 		}
 	}
+	batch := m.host.Now()
 	if err := m.writeMeta(ctx, entries, at); err != nil {
 		m.putBack(dirty, at)
 		return err
 	}
+	rest(ctx, began, batch)
 	return nil
 }
 

@@ -349,9 +349,9 @@ func (t *term) close(err error) {
 	}
 	ctx, cancel := t.c.host.Within(context.WithoutCancel(t.ctx), closeTimeout)
 	defer cancel()
-	err = t.mirror.flush(ctx)
+	err = t.mirror.flush(ctx, hurry)
 	if errors.Is(err, errRenewed) {
-		err = t.mirror.flush(ctx)
+		err = t.mirror.flush(ctx, hurry)
 	}
 	if err != nil {
 		t.leader.log.Warn("flush the mirror", "err", err)
