@@ -41,6 +41,7 @@ func Exit(code int, err error) error { return &exitError{code: code, err: err} }
 
 // Main runs a command and returns the exit code. Flags and arguments that the command does not take are ExitUsage.
 func Main(cmd *cobra.Command) int {
+	defer collectRarely()()
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	usage := true // until a command begins to run: flags and arguments were wrong
 	noteRuns(cmd, func() { usage = false })
