@@ -4,21 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// Puller takes dispatched tasks of one class from the doorbell.
+// Puller takes dispatched tasks of one class from the doorbell, through one subscription that stands while all goes well:
+// so a task that is dispatched finds a request of each free slot waiting. One goroutine uses it.
 type Puller struct {
 	conn      *Conn
 	class     string
 	subject   string
 	malformed func(subject string, err error)
+
+	link     *link // that the subscription belongs to: the server forgets requests with their connection
+	sub      *nats.Subscription
+	messages chan *nats.Msg
+	closed   chan struct{} // closed once nothing comes to messages any more
+	asked    int           // messages asked for and not yet come
+	until    time.Time     // when all requests will have ended
 }
 
-// NewPuller returns a puller. malformed, unless nil, hears of messages that are no Dispatch; they are removed. It is
-// safe for concurrent use.
+// NewPuller returns a puller. malformed, unless nil, hears of messages that are no Dispatch; they are removed.
 func NewPuller(c *Conn, class string, malformed func(subject string, err error)) *Puller {
 	if malformed == nil {
 		malformed = func(subject string, err error) {
@@ -33,106 +42,138 @@ func NewPuller(c *Conn, class string, malformed func(subject string, err error))
 	}
 }
 
-// pullSlack is how much longer than the server's word a pull waits for it.
-const pullSlack = time.Second
+const (
+	// pullSlack is how much longer than its word the server may take to end a request.
+	pullSlack = time.Second
+	// pullRest is the least that is left of the requests under way for another to end with them.
+	pullRest = 100 * time.Millisecond
+	// pullStatusRoom is room for statuses beside one for each message that is asked for.
+	pullStatusRoom = 16
+)
 
-// errQuiet: the server stopped sending heartbeats.
+// errQuiet: the server did not end a request in time.
 var errQuiet = errors.New("no word from the server")
 
-// Pull waits for at most expires (best a few seconds) and returns up to n tasks as soon as there is one, or none when
-// the time is up. Each is acked already: it is the caller's now, and nobody else's until its lease lapses. Ask for no
-// more than there are free slots. On an error, wait before the next Pull; ErrMissing says that the class has no queue
-// (yet): the leader makes it.
+// Pull waits for about expires (best a few seconds) and returns up to n tasks as soon as there is one, or none when the
+// time is up. Each is acked already: it is the caller's now, and nobody else's until its lease lapses. n is the number of
+// free slots: between two calls it may fall by what was pulled only. After an error nothing is asked for until the next
+// call; wait before that. ErrMissing says that the class has no queue (yet): the leader makes it.
 func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration) ([]*Dispatch, error) {
-	ctx, cancel := p.conn.waitContext(ctx, expires+pullSlack)
-	defer cancel()
-	tasks, again, err := p.pull(ctx, n, expires, true)
-	if again && err == nil {
-		// Others wait already and are served first: wait in line, for one.
-		tasks, _, err = p.pull(ctx, 1, expires, false)
-	}
+	tasks, err := p.pull(ctx, n, expires)
 	if err != nil {
-		return tasks, fmt.Errorf("pull tasks of class %q: %w", p.class, whenAway(err))
+		err = fmt.Errorf("pull tasks of class %q: %w", p.class, errors.Join(whenAway(err), p.Close()))
 	}
-	return tasks, nil
+	return tasks, err
 }
 
-// pull makes one request. once: see pullRequest. again says that a request for once is not possible now.
-func (p *Puller) pull(ctx context.Context, n int, expires time.Duration, once bool) (tasks []*Dispatch, again bool, err error) {
-	messages := make(chan *nats.Msg, n+pullStatusRoom)
-	nc := p.conn.nc
-	sub, err := nc.ChanSubscribe(nc.NewInbox(), messages)
-	if err != nil {
-		return nil, false, err
+func (p *Puller) pull(ctx context.Context, n int, expires time.Duration) (tasks []*Dispatch, err error) {
+	if err := p.open(n); err != nil {
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, sub.Unsubscribe(), giveBack(messages)) }()
-	heartbeat := expires / 4
-	if err := nc.PublishRequest(p.subject, sub.Subject, pullRequest(n, 0, expires, heartbeat, once)); err != nil {
-		return nil, false, err
+	if err := p.ask(n, expires); err != nil {
+		return nil, err
 	}
-	return p.collect(ctx, messages, n, max(3*heartbeat, pullQuietMin))
-}
-
-// collect takes n messages, or fewer when the server says that there are no more.
-func (p *Puller) collect(ctx context.Context, messages <-chan *nats.Msg, n int, quiet time.Duration) (tasks []*Dispatch, again bool, err error) {
-	for received := 0; received < n; {
-		m, err := awaitMessage(ctx, messages, quiet)
-		if err != nil {
-			return tasks, false, err
+	for {
+		m, err := p.next(ctx, len(tasks) == 0 && p.asked > 0)
+		if m == nil || err != nil {
+			return tasks, err
 		}
-		if status := statusOf(m); status != "" {
-			over, again, err := pullStatus(status, m)
-			if over || err != nil {
-				return tasks, again && received == 0, err
-			}
-			continue
-		}
-		received++
-		task, err := p.accept(m)
-		if err != nil {
-			return tasks, false, err
-		}
+		task, err := p.take(m)
 		if task != nil {
 			tasks = append(tasks, task)
 		}
+		if err != nil || len(tasks) == n {
+			return tasks, err
+		}
 	}
-	return tasks, false, nil
 }
 
-// awaitMessage waits for a message, for at most quiet.
-func awaitMessage(ctx context.Context, messages <-chan *nats.Msg, quiet time.Duration) (*nats.Msg, error) {
-	silence := time.NewTimer(quiet)
-	defer silence.Stop()
+// open subscribes, unless there is a subscription of use for n messages.
+func (p *Puller) open(n int) error {
+	room := 2*n + pullStatusRoom
+	if p.sub != nil && p.link == p.conn.link.Load() && cap(p.messages) >= room {
+		return nil
+	}
+	if err := p.Close(); err != nil {
+		return err
+	}
+	p.link, p.messages, p.closed = p.conn.link.Load(), make(chan *nats.Msg, room), make(chan struct{})
+	nc := p.conn.nc
+	sub, err := nc.ChanSubscribe(nc.NewInbox(), p.messages)
+	if err != nil {
+		return err
+	}
+	closed := p.closed
+	ended := sync.OnceFunc(func() { close(closed) })
+	sub.SetClosedHandler(func(string) { ended() }) // the client calls it twice when it is closed while it drains
+	p.sub = sub
+	return nil
+}
+
+// ask makes a request for what is not asked for yet. It ends with those under way, so that idle slots are one request
+// soon.
+func (p *Puller) ask(n int, expires time.Duration) error {
+	batch := n - p.asked
+	if batch <= 0 {
+		return nil
+	}
+	now := time.Now()
+	if p.asked == 0 || p.until.Sub(now) < pullRest {
+		p.until = now.Add(expires)
+	}
+	err := p.conn.nc.PublishRequest(p.subject, p.sub.Subject, pullRequest(batch, 0, p.until.Sub(now), 0))
+	if err == nil {
+		p.asked = n
+	}
+	return err
+}
+
+// take reads one message of the subscription: a task, or the server's word on a request.
+func (p *Puller) take(m *nats.Msg) (*Dispatch, error) {
+	if status := statusOf(m); status != "" {
+		unserved, err := pullStatus(status, m)
+		p.asked -= unserved
+		return nil, err
+	}
+	p.asked--
+	return p.accept(m)
+}
+
+// next returns the next message; nil when there is none and it is not to wait for one.
+func (p *Puller) next(ctx context.Context, wait bool) (*nats.Msg, error) {
 	select {
-	case m := <-messages:
+	case m := <-p.messages: // without the price of a timer
 		return m, nil
-	case <-silence.C:
+	default:
+		if !wait {
+			return nil, nil
+		}
+	}
+	over := time.NewTimer(time.Until(p.until) + pullSlack)
+	defer over.Stop()
+	select {
+	case m := <-p.messages:
+		return m, nil
+	case <-over.C:
 		return nil, errQuiet
+	case <-p.link.ctx.Done():
+		return nil, errDisconnected
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
-// pullQuietMin is the shortest silence that counts: a busy machine is late with heartbeats.
-const pullQuietMin = 2 * time.Second
-
-// pullStatusRoom is room for heartbeats and the last word beside the messages.
-const pullStatusRoom = 16
-
-// pullStatus reads the server's word on a request: whether it is over, whether to make it again in another way.
-func pullStatus(status string, m *nats.Msg) (over, again bool, err error) {
-	description := m.Header.Get("Description")
+// pullStatus reads the server's word on a request: how many messages of it will not come.
+func pullStatus(status string, m *nats.Msg) (unserved int, err error) {
 	switch status {
-	case statusHeartbeat:
-		return false, false, nil
-	case statusNoMessages:
-		return true, false, nil
 	case statusTimeout:
-		return true, description == "Requests Pending", nil
+		if unserved, err = strconv.Atoi(m.Header.Get("Nats-Pending-Messages")); err == nil {
+			return unserved, nil
+		}
 	case statusNoResponders:
-		return true, false, fmt.Errorf("%w: its queue", ErrMissing)
+		return 0, fmt.Errorf("%w: its queue", ErrMissing)
 	}
-	return true, false, fmt.Errorf("the server answered %s %s", status, description)
+	return 0, fmt.Errorf("the server answered %s %s", status, m.Header.Get("Description"))
 }
 
 // accept acks a message and decodes it; nil for one that is malformed, which is removed.
@@ -145,16 +186,50 @@ func (p *Puller) accept(m *nats.Msg) (*Dispatch, error) {
 	return task, m.Ack()
 }
 
-// giveBack offers again at once what came after the pull ended.
-func giveBack(messages <-chan *nats.Msg) (err error) {
+// Close ends what is asked for, and offers again at once what comes nevertheless. The puller may be used again.
+func (p *Puller) Close() error {
+	sub := p.sub
+	if sub == nil {
+		return nil
+	}
+	p.sub, p.asked = nil, 0
+	err := sub.Drain()
+	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
+		return nil
+	}
+	if err != nil {
+		return errors.Join(err, sub.Unsubscribe())
+	}
+	return p.drain(sub)
+}
+
+// drain gives back what comes until the server has heard that nothing is wanted any more.
+func (p *Puller) drain(sub *nats.Subscription) (err error) {
+	over := time.NewTimer(drainTimeout)
+	defer over.Stop()
 	for {
 		select {
-		case m := <-messages:
-			if statusOf(m) == "" {
-				err = errors.Join(err, m.Nak())
-			}
-		default:
-			return err
+		case m := <-p.messages:
+			err = errors.Join(err, giveBack(m))
+			continue
+		case <-p.closed:
+		case <-p.link.ctx.Done():
+			err = errors.Join(err, sub.Unsubscribe())
+		case <-over.C:
+			err = errors.Join(err, sub.Unsubscribe())
 		}
+		break
 	}
+	for len(p.messages) > 0 { // nothing more comes
+		err = errors.Join(err, giveBack(<-p.messages))
+	}
+	return err
+}
+
+// giveBack offers a message again at once.
+func giveBack(m *nats.Msg) error {
+	if statusOf(m) != "" {
+		return nil
+	}
+	return m.Nak()
 }

@@ -185,7 +185,7 @@ func (r *reader) ask() error {
 	if r.bounded {
 		heartbeat = boundedHeartbeat
 	}
-	body := pullRequest(readBatch, max(readBytes, 2*r.stream.conn.MaxPayload()), readExpires, heartbeat, false)
+	body := pullRequest(readBatch, max(readBytes, 2*r.stream.conn.MaxPayload()), readExpires, heartbeat)
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + r.stream.Name() + "." + r.consumer
 	if err := r.stream.conn.nc.PublishRequest(subject, r.sub.Subject, body); err != nil {
 		return fmt.Errorf("%w: %w", errReset, whenAway(err))
@@ -194,9 +194,8 @@ func (r *reader) ask() error {
 	return nil
 }
 
-// pullRequest is the body of a request for messages. maxBytes 0 means no bound of bytes; once ends the request as soon
-// as it delivered something and nothing more is there.
-func pullRequest(batch, maxBytes int, expires, heartbeat time.Duration, once bool) []byte {
+// pullRequest is the body of a request for messages. maxBytes 0 means no bound of bytes, heartbeat 0 none.
+func pullRequest(batch, maxBytes int, expires, heartbeat time.Duration) []byte {
 	body := append([]byte(`{"batch":`), strconv.Itoa(batch)...)
 	if maxBytes > 0 {
 		body = append(body, `,"max_bytes":`...)
@@ -207,9 +206,6 @@ func pullRequest(batch, maxBytes int, expires, heartbeat time.Duration, once boo
 	if heartbeat > 0 {
 		body = append(body, `,"idle_heartbeat":`...)
 		body = strconv.AppendInt(body, int64(heartbeat), 10)
-	}
-	if once {
-		body = append(body, `,"no_wait":true`...)
 	}
 	return append(body, '}')
 }
@@ -246,7 +242,6 @@ func statusOf(m *nats.Msg) string {
 // The statuses of a pull request.
 const (
 	statusHeartbeat    = "100"
-	statusNoMessages   = "404"
 	statusTimeout      = "408"
 	statusConflict     = "409"
 	statusNoResponders = "503"

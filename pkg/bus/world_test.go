@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -145,7 +146,9 @@ func (w *world) PublishResult(ctx context.Context, run spec.RunName, m *bus.Resu
 }
 
 func (w *world) Pull(ctx context.Context, class string, n int, wait time.Duration) ([]*bus.Dispatch, error) {
-	return bus.NewPuller(w.worker, class, nil).Pull(ctx, n, wait)
+	puller := bus.NewPuller(w.worker, class, nil)
+	tasks, err := puller.Pull(ctx, n, wait)
+	return tasks, errors.Join(err, puller.Close())
 }
 
 func (w *world) Down() {

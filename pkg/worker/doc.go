@@ -8,7 +8,7 @@
 //	runner.go    a Runner registered for the kind executes it, else the recipe's command
 //	command.go   ... which contract.go and checkpoint.go prepare, exec.go supervises (on Linux under a shim of its own, see
 //	             internal/shim), output.go reads, failure.go judges
-//	commit.go    the outcome goes to the spool (spool.go), in groups, one sync for all that wait
+//	commit.go    the outcome goes to the spool (spool.go), in groups, one write and at most one sync for each
 //	publish.go   and from there to the run's results stream, until control.go hears the leader's receipt
 //	attemptlog.go notes each start, end and receipt for autoresearch verify
 //	heartbeat.go tells the leaders what ledger.go holds

@@ -72,6 +72,8 @@ func (l *testLink) pull(ctx context.Context, class string, n int, expiry time.Du
 	}
 }
 
+func (l *testLink) stopPulling(string) error { return nil }
+
 func (l *testLink) publish(_ context.Context, run spec.RunName, m *bus.ResultMessage) (err error) {
 	data, err := bus.EncodeResultMessage(m)
 	if err != nil {

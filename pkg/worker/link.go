@@ -12,8 +12,10 @@ import (
 // link is all that the worker needs of NATS. Its methods may be called concurrently.
 type link interface {
 	// pull waits for at most expiry and returns up to n dispatches of a class as soon as there is one; none is no error.
-	// What it returns is the caller's, also beside an error.
+	// What it returns is the caller's, also beside an error. One goroutine pulls for a class; n is the number of its free
+	// slots, which may be asked for until stopPulling, or an error, ends that.
 	pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error)
+	stopPulling(class string) error
 	// publish returns nil once the message is stored.
 	publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error
 	// put stores a blob of a run in the object store and get returns one, whole; both are idempotent.
@@ -68,6 +70,8 @@ func dial(ctx context.Context, o *Options, worker spec.WorkerID) (link, error) {
 func (l *busLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
 	return l.pullers[class].Pull(ctx, n, expiry)
 }
+
+func (l *busLink) stopPulling(class string) error { return l.pullers[class].Close() }
 
 func (l *busLink) publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error {
 	return l.conn.PublishResult(ctx, run, l.worker, m)

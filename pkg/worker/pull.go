@@ -23,6 +23,11 @@ var errPullStalled = errors.New("the pull stalled")
 // pullLoop keeps one class's free slots busy until ctx is done: wait for free slots, ask for as many dispatches, start each
 // as it arrives. There is never more asked for than there are slots, so nothing waits in this process.
 func (w *worker) pullLoop(ctx context.Context, p *pool) {
+	defer func() {
+		if err := w.link.stopPulling(p.class); err != nil {
+			w.log.Warn("take back the requests for tasks", "class", p.class, "error", err)
+		}
+	}()
 	failures, probe := 0, false
 	for ctx.Err() == nil {
 		free := w.ledger.free(p)
