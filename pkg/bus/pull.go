@@ -193,12 +193,11 @@ func (p *Puller) Close() error {
 		return nil
 	}
 	p.sub, p.asked = nil, 0
-	err := sub.Drain()
-	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
-		return nil
+	if p.link.ctx.Err() != nil || !p.conn.Connected() {
+		return unsubscribe(sub) // the server has forgotten it, and offers again what nobody acked
 	}
-	if err != nil {
-		return errors.Join(err, sub.Unsubscribe())
+	if err := sub.Drain(); err != nil {
+		return unsubscribe(sub)
 	}
 	return p.drain(sub)
 }
@@ -214,14 +213,23 @@ func (p *Puller) drain(sub *nats.Subscription) (err error) {
 			continue
 		case <-p.closed:
 		case <-p.link.ctx.Done():
-			err = errors.Join(err, sub.Unsubscribe())
+			err = errors.Join(err, unsubscribe(sub))
 		case <-over.C:
-			err = errors.Join(err, sub.Unsubscribe())
+			err = errors.Join(err, unsubscribe(sub))
 		}
 		break
 	}
 	for len(p.messages) > 0 { // nothing more comes
 		err = errors.Join(err, giveBack(<-p.messages))
+	}
+	return err
+}
+
+// unsubscribe ends a subscription; it is no error that it has ended.
+func unsubscribe(sub *nats.Subscription) error {
+	err := sub.Unsubscribe()
+	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
+		return nil
 	}
 	return err
 }
