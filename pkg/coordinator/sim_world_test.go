@@ -72,7 +72,7 @@ func (w *simulation) draw() {
 	w.leaseTTL = w.oneOf(4*time.Second, 8*time.Second, 20*time.Second)
 	w.workerTTL = w.oneOf(3*time.Second, 7*time.Second)
 	w.beat = w.oneOf(time.Second, 2*time.Second)
-	w.recordTo = []int{420, 500, 64 << 10, 64 << 10}[w.number(4)]
+	w.recordTo = []int{480, 500, 64 << 10, 64 << 10}[w.number(4)]
 	w.tasksMax = 6 + w.number(20)
 	w.plan = simPlan{
 		lost: w.rate(.05), late: w.rate(.05), refused: w.rate(.05), unheard: w.rate(.05), slow: w.rate(.03), twice: w.rate(.1),
