@@ -22,7 +22,7 @@ func root() *cobra.Command {
 			"  autoresearch summary runs/demo",
 		Version: cli.Version(),
 	}
-	cmd.AddCommand(engineCommand(), summaryCommand(), workflowCommand(), rejectedCommand(), benchCommand(), versionCommand())
+	cmd.AddCommand(engineCommand(), summaryCommand(), verifyCommand(), workflowCommand(), rejectedCommand(), benchCommand(), versionCommand())
 	return cmd
 }
 

@@ -30,8 +30,8 @@ func rejectedCommand() *cobra.Command {
 		Use:   "rejected",
 		Short: "Show the results that a run rejected, and why",
 		Long: "Show what a run rejected: results that were malformed, forged, too large or came with too many children, and children\n" +
-			"that could not be added. The newest are kept, with who sent them and the bytes as they came. While an engine runs on a\n" +
-			"workdir, it has the workdir to itself; a run on a server of --nats can be looked at any time.",
+			"that could not be added. The newest are kept, with who sent them and the bytes as they came. It can be asked at any\n" +
+			"time, also while the engine runs.",
 		Example: "  autoresearch rejected list runs/demo\n" +
 			"  autoresearch rejected list --nats nats://host:4222 --run demo --rule malformed\n" +
 			"  autoresearch rejected show runs/demo 3",

@@ -28,8 +28,8 @@ func (f *KeptFlags) Add(fs *pflag.FlagSet) {
 	f.NATS.Add(fs)
 }
 
-// Open connects to what keeps the run: the server of --nats, or the one whose store lies in the workdir, which runs for
-// this process only. stop ends both.
+// Open connects to what keeps the run: the server of --nats, or the one whose store lies in the workdir. That one is
+// started for this process alone, unless an engine runs it: then Open connects to the engine's. stop ends all.
 func (f *KeptFlags) Open(ctx context.Context, workdir string, log *slog.Logger) (
 	conn *bus.Conn, run spec.RunName, stop func() error, err error,
 ) {
@@ -37,7 +37,7 @@ func (f *KeptFlags) Open(ctx context.Context, workdir string, log *slog.Logger) 
 	case f.NATS.URL == "" && workdir == "":
 		return nil, "", nil, Exit(ExitUsage, errors.New("name a workdir, or a server and a run with --nats URL --run NAME"))
 	case f.NATS.URL == "":
-		return openWorkdir(ctx, workdir, log)
+		return f.openWorkdir(ctx, workdir, log)
 	case workdir != "":
 		return nil, "", nil, Exit(ExitUsage, errors.New("a workdir, or --nats with --run: not both"))
 	case f.Run == "":
@@ -50,7 +50,7 @@ func (f *KeptFlags) Open(ctx context.Context, workdir string, log *slog.Logger) 
 	return conn, spec.RunName(f.Run), conn.Close, nil
 }
 
-func openWorkdir(ctx context.Context, workdir string, log *slog.Logger) (
+func (f *KeptFlags) openWorkdir(ctx context.Context, workdir string, log *slog.Logger) (
 	conn *bus.Conn, run spec.RunName, stop func() error, err error,
 ) {
 	record, err := snapshot.ReadRun(workdir)
@@ -64,7 +64,15 @@ func openWorkdir(ctx context.Context, workdir string, log *slog.Logger) (
 	if _, err := os.Stat(store); err != nil {
 		return nil, "", nil, fmt.Errorf("workdir %s: run %q is kept on a server: name it with --nats URL --run NAME", workdir, record.Run)
 	}
-	server, err := bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: store, Port: -1, Logger: log})
+	server, err := bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: store, InProcess: true, Logger: log})
+	if errors.Is(err, bus.ErrStoreInUse) {
+		conn, err := f.join(ctx, store, log)
+		if err != nil {
+			return nil, "", nil, fmt.Errorf("workdir %s is in use by a running engine: %w: stop it, or look at it with --nats URL --run %s",
+				workdir, err, record.Run)
+		}
+		return conn, record.Run, conn.Close, nil
+	}
 	if err != nil {
 		return nil, "", nil, fmt.Errorf("workdir %s: %w", workdir, err)
 	}
@@ -73,4 +81,15 @@ func openWorkdir(ctx context.Context, workdir string, log *slog.Logger) (
 		return nil, "", nil, errors.Join(err, server.Shutdown())
 	}
 	return conn, record.Run, func() error { return errors.Join(conn.Close(), server.Shutdown()) }, nil
+}
+
+// join connects to the server that another process runs on a store.
+func (f *KeptFlags) join(ctx context.Context, store string, log *slog.Logger) (*bus.Conn, error) {
+	url, err := bus.EmbeddedURL(store)
+	if err != nil {
+		return nil, err
+	}
+	reach := f.NATS
+	reach.URL = url
+	return bus.Connect(ctx, reach.Options("autoresearch", log))
 }

@@ -346,6 +346,22 @@ func (s *Server) PublishRaw(run spec.RunName, worker spec.WorkerID, data []byte)
 	return err
 }
 
+// ReadResults is bus.Conn's.
+func (s *Server) ReadResults(run spec.RunName, fn func(seq uint64, data []byte) error) (created time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.stream(bus.ResultsStream(run))
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, m := range st.messages {
+		if err := fn(m.seq, m.data); err != nil {
+			return st.created, err
+		}
+	}
+	return st.created, nil
+}
+
 // Pull takes at most n dispatched tasks of a class, oldest first. With kept they stay, as when the acknowledgement is
 // lost: they will be delivered again.
 func (s *Server) Pull(class string, n int, kept bool) ([]*bus.Dispatch, error) {

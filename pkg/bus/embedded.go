@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ type EmbeddedOptions struct {
 	Host string
 	// Port is 4222 when 0; -1 picks a free one.
 	Port int
+	// InProcess says that only this process connects: the server listens nowhere.
+	InProcess bool
 	// MaxPayload is the largest message in bytes; MaxPayloadDefault when 0.
 	MaxPayload int
 	// SyncInterval is how often files are synced to disk: what was acknowledged since survives a kill, not a power cut.
@@ -66,6 +69,9 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if err := e.start(); err != nil {
 		return nil, errors.Join(err, unlock())
 	}
+	if err := e.announce(); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded NATS: %w", err), e.Shutdown())
+	}
 	return e, nil
 }
 
@@ -95,12 +101,40 @@ func prepareStore(dir string) (unlock func() error, err error) {
 	}
 	unlock, err = lockFile(filepath.Join(dir, "autoresearch.lock"))
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("embedded NATS: store directory %s is in use by another process: stop it, or choose another directory", dir)
+		return nil, fmt.Errorf("embedded NATS: store directory %s %w: stop it, or choose another directory", dir, ErrStoreInUse)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: cannot write to store directory %s: %w: choose one that can be written", dir, err)
 	}
 	return unlock, nil
+}
+
+// ErrStoreInUse: another process runs a server on the store; EmbeddedURL says where.
+var ErrStoreInUse = errors.New("is in use by another process")
+
+// urlFile is the name of the file in a store that says where its server listens.
+const urlFile = "autoresearch.url"
+
+// EmbeddedURL returns where the server listens that another process runs on a store. It means nothing while nobody does.
+func EmbeddedURL(storeDir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(storeDir, urlFile))
+	if err != nil {
+		return "", fmt.Errorf("find the server of store %s: %w", storeDir, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// announce says in the store where the server listens.
+func (e *Embedded) announce() error {
+	path := filepath.Join(e.o.StoreDir, urlFile)
+	if e.o.InProcess {
+		err := os.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return os.WriteFile(path, []byte(e.ClientURL()+"\n"), 0o600)
 }
 
 // errLocked: another process holds the lock.
@@ -111,13 +145,16 @@ func (e *Embedded) start() error {
 	if o.MaxPayload < 0 || o.MaxPayload > sizeMax {
 		return fmt.Errorf("embedded NATS: a largest message of %d bytes: it may be %d at most", o.MaxPayload, sizeMax)
 	}
-	if err := checkPort(o.Host, o.Port); err != nil {
-		return err
+	if !o.InProcess {
+		if err := checkPort(o.Host, o.Port); err != nil {
+			return err
+		}
 	}
 	s, err := server.NewServer(&server.Options{
 		ServerName:             "autoresearch",
 		Host:                   o.Host,
 		Port:                   o.Port,
+		DontListen:             o.InProcess,
 		JetStream:              true,
 		StoreDir:               o.StoreDir,
 		SyncInterval:           o.SyncInterval,
@@ -140,7 +177,7 @@ func (e *Embedded) start() error {
 		s.WaitForShutdown()
 		return err
 	}
-	if o.Username == "" && !isLoopback(o.Host) {
+	if o.Username == "" && !isLoopback(o.Host) && !o.InProcess {
 		o.Logger.Warn("embedded NATS takes anyone's connection on a public address: set a user and a password", "host", o.Host)
 	}
 	return nil

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -121,5 +122,42 @@ func TestEmbeddedPassword(t *testing.T) {
 		if !errors.Is(err, bus.ErrCredentials) {
 			t.Errorf("connected with %q: %v", o.Password, err)
 		}
+	}
+}
+
+// TestEmbeddedSaysWhereItListens: whoever finds the store in use finds the server; one that only its process reaches is
+// not found.
+func TestEmbeddedSaysWhereItListens(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server, err := bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: dir, Port: -1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if url, err := bus.EmbeddedURL(dir); err != nil || url != server.ClientURL() {
+		t.Errorf("it listens at %s; the store says %q, %v", server.ClientURL(), url, err)
+	}
+	if _, err := bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: dir, InProcess: true}); !errors.Is(err, bus.ErrStoreInUse) {
+		t.Errorf("a second server on the store: %v", err)
+	}
+	if err := server.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	server, err = bus.StartEmbedded(bus.EmbeddedOptions{StoreDir: dir, InProcess: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := server.Connect(t.Context(), "test")
+	if err == nil {
+		err = conn.Close()
+	}
+	if err != nil {
+		t.Errorf("connect within the process: %v", err)
+	}
+	if url, err := bus.EmbeddedURL(dir); err == nil {
+		t.Errorf("the store says that it listens at %q", url)
+	}
+	if err := server.Shutdown(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -47,6 +48,18 @@ func (r *results) Consume(ctx context.Context, after uint64, fn func(seq uint64,
 		}
 	}()
 	return func() { cancel(); <-done }, nil
+}
+
+// ReadResults calls fn for every message that a run's results stream holds, in order, and returns when the stream was
+// created: a stream of another time is another stream. It returns ErrMissing when there is none.
+func (c *Conn) ReadResults(ctx context.Context, run spec.RunName, fn func(seq uint64, data []byte) error) (created time.Time, err error) {
+	stream := NewStream(c, resultsConfig(run, StreamOptions{}))
+	bounds, err := stream.Bounds(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = stream.Read(ctx, bounds.First, func(m *Message) error { return fn(m.Seq, m.Data) })
+	return bounds.Created, err
 }
 
 // PublishResult stores reports in a run's results stream and returns once they are durable by the stream's sync

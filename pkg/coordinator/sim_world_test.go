@@ -14,6 +14,7 @@ import (
 	"autoresearch/pkg/engine"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/spec"
+	"autoresearch/pkg/verify"
 )
 
 const simRun spec.RunName = "sim"
@@ -467,6 +468,7 @@ func (w *simulation) heal() {
 	w.tracef("from here on all is well")
 	w.calm, w.plan, w.quietSince = true, simPlan{}, w.sched.Now()
 	w.serverUp()
+	w.verify(model.NewClient(w.server, model.Direct{Server: w.server}, nil))
 	for _, n := range w.nodes {
 		n.cut = false
 		if n.p.Paused() {
@@ -485,8 +487,8 @@ func (w *simulation) heal() {
 // settle looks now and then whether all is done, and undoes what callers did that would keep the run from its end.
 func (w *simulation) settle() {
 	if why := w.unfinished(); why == "" {
-		w.finalCheck()
 		w.done = true
+		w.finalCheck()
 		return
 	} else if w.sched.Now().Sub(w.quietSince) > healMax {
 		w.check.fail("%v after the last fault the run is not over: %s", healMax, why)
@@ -572,6 +574,7 @@ func (w *simulation) finalCheck() {
 		w.check.fail("recover at the end: %v", err)
 		return
 	}
+	w.verify(client)
 	for _, f := range []*fold{rec.fold, w.check.fold} {
 		if len(f.tasks) != len(w.check.tasks) {
 			w.check.fail("a fold has %d tasks, the journal %d", len(f.tasks), len(w.check.tasks))
@@ -583,6 +586,36 @@ func (w *simulation) finalCheck() {
 			} else if d := difference(w.check.tasks[id], have.task); d != "" {
 				w.check.fail("at the end, task %q: %s", id, d)
 			}
+		}
+	}
+}
+
+// verify lets the offline checker judge the run as it stands: it must find nothing, whatever is under way.
+func (w *simulation) verify(client *model.Client) {
+	sources := verify.Sources{
+		Run: simRun, Journal: client.Journal(simRun, bus.StreamOptions{}),
+		Results: func(_ context.Context, fn func(uint64, []byte) error) (time.Time, error) {
+			return w.server.ReadResults(simRun, fn)
+		},
+	}
+	if w.done || w.check.mirror.spoiled.IsZero() { // else somebody may just have emptied it
+		sources.Mirror = client.Mirror(simRun)
+	}
+	r, err := verify.Run(context.Background(), sources)
+	if errors.Is(err, verify.ErrNoRun) {
+		return // nothing has begun
+	}
+	if err != nil {
+		w.check.fail("verify: %v", err)
+		return
+	}
+	for _, v := range r.Violations {
+		w.check.fail("verify says: %v", v)
+	}
+	for _, doubt := range r.Doubts {
+		w.check.seen["doubts"]++
+		if strings.Contains(doubt, "engine time") { // no clock is set back here
+			w.check.fail("verify doubts: %s", doubt)
 		}
 	}
 }

@@ -30,6 +30,7 @@ type AttemptNote struct {
 	Worker  WorkerID
 	Boot    uint64
 	Run     RunName // this and the next three are of an attempt, and zero for NoteBoot
+	RunID   string  // the run's UUID, of NoteStarted
 	Task    TaskID
 	Attempt uint32
 	Claim   ClaimID
@@ -53,6 +54,9 @@ func (n AttemptNote) AppendLine(dst []byte) []byte {
 		w.out = strconv.AppendUint(w.out, uint64(n.Attempt), 10)
 		w.key("claim")
 		w.out = strconv.AppendUint(w.out, uint64(n.Claim), 10)
+	}
+	if n.RunID != "" {
+		w.member("run_id", n.RunID)
 	}
 	if n.Outcome != "" {
 		w.member("outcome", n.Outcome)
@@ -93,7 +97,7 @@ func (n *AttemptNote) set(f Field) (err error) {
 		number, err = strconv.ParseUint(string(f.Value), 10, 64)
 	case "attempt":
 		number, err = strconv.ParseUint(string(f.Value), 10, 32)
-	case "at", "what", "worker", "run", "task", "outcome":
+	case "at", "what", "worker", "run", "run_id", "task", "outcome":
 		text, err = textOf(f.Value)
 	}
 	if err != nil {
@@ -110,6 +114,8 @@ func (n *AttemptNote) set(f Field) (err error) {
 		n.Boot = number
 	case "run":
 		n.Run = RunName(text)
+	case "run_id":
+		n.RunID = text
 	case "task":
 		n.Task = TaskID(text)
 	case "attempt":

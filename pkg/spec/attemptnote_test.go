@@ -11,7 +11,7 @@ func TestAttemptNoteSurvivesARoundTrip(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
 	for _, note := range []AttemptNote{
 		{At: at, What: NoteBoot, Worker: "w", Boot: 3},
-		{At: at, What: NoteStarted, Worker: "w", Boot: 3, Run: "r", Task: "naïve \xed\xa0\x80 \"\n", Attempt: 2, Claim: 1<<64 - 1},
+		{At: at, What: NoteStarted, Worker: "w", Boot: 3, Run: "r", RunID: "11-22", Task: "naïve \xed\xa0\x80 \"\n", Attempt: 2, Claim: 1<<64 - 1},
 		{At: at, What: NoteEnded, Worker: "w", Boot: 3, Run: "r", Task: "t", Attempt: 1, Claim: 5, Outcome: EndFailed},
 	} {
 		line := note.AppendLine(nil)

@@ -62,6 +62,13 @@ func (l *attemptLog) open() error {
 	return nil
 }
 
+// started notes that an attempt is about to be executed.
+func (l *attemptLog) started(a *attempt) {
+	l.write(spec.AttemptNote{
+		What: spec.NoteStarted, Run: a.ref.Run, RunID: a.dispatch.RunID, Task: a.ref.Task, Attempt: a.ref.Attempt, Claim: a.ref.Claim,
+	})
+}
+
 // note writes what happens to one attempt; outcome is "" unless it ended.
 func (l *attemptLog) note(what string, ref spec.AttemptRef, outcome string) {
 	l.write(spec.AttemptNote{

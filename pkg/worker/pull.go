@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"autoresearch/pkg/bus"
-	"autoresearch/pkg/spec"
 )
 
 const (
@@ -100,7 +99,7 @@ func (w *worker) start(p *pool, d *bus.Dispatch) {
 		w.metrics.duplicates.Inc()
 		return
 	}
-	w.notes.note(spec.NoteStarted, a.ref, "")
+	w.notes.started(a)
 	notify(w.notice)
 	w.attempts.Go(func() { w.execute(a) })
 	switch {
