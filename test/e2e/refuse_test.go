@@ -252,7 +252,7 @@ func TestBadResults(t *testing.T) {
 		all = append(all, task{ID: id, Payload: p, Priority: -1})
 		failed[id] = "metrics_collection_failed"
 	}
-	s := newSearch(t, 2, all, "")
+	s := newSearch(t, 2, all, "limits: {result: 1MiB}")
 	s.begin().wantExit(0)
 	s.workdir.wantStatus("stopped", 0, 0)
 	s.workdir.wantEnded([]string{"good1", "good2"}, failed)
