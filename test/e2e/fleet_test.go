@@ -137,10 +137,10 @@ func (d *daemon) awaitMetric(metric string, want float64) {
 	})
 }
 
-// of returns those of the executions whose parent is this worker.
+// of returns those of the executions that run under a shim of this worker.
 func (d *daemon) of(executions []*execution) (own []*execution) {
 	for _, e := range executions {
-		if parentOf(e.pid) == d.cmd.Process.Pid {
+		if parentOf(parentOf(e.pid)) == d.cmd.Process.Pid {
 			own = append(own, e)
 		}
 	}
