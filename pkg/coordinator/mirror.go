@@ -33,6 +33,7 @@ type mirror struct {
 	host   host.Host
 	epoch  uint64
 	last   uint64 // the bucket's last sequence; the flusher's own
+	join   func() // waits for run to end
 
 	mu    sync.Mutex
 	dirty map[spec.TaskID]kvTask

@@ -34,6 +34,7 @@ type term struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	leave  func()   // gives the lease up
 	joins  []func() // each waits for one of the term's goroutines
 	deafen func()   // ends the subscription to workers
 }
@@ -60,6 +61,7 @@ func (c *Coordinator) leadTerm(tn *tenure) (Status, error) {
 	if err != nil {
 		return Status{}, causeOf(tn.ctx, err)
 	}
+	t.leave = tn.leave
 	c.log.Info("leading", "epoch", t.leader.epoch, "tasks", t.ledger.size(), "recovered_in", c.host.Now().Sub(began))
 	err = t.run()
 	status := t.ledger.status(c.host.Now())
@@ -251,6 +253,7 @@ func (t *term) run() error {
 	defer t.c.setCurrent(nil)
 	err := t.leader.lead(t.ctx)
 	t.cancel(context.Canceled)
+	t.handOver(err)
 	t.join()
 	t.close(err)
 	return causeOf(t.ctx, err)
@@ -280,7 +283,8 @@ func (t *term) start() error {
 	t.goes(func(ctx context.Context) { t.readResults(ctx, after) })
 	t.goes(t.pinger)
 	t.goes(l.sweeper.sweep)
-	t.goes(t.mirror.run)
+	t.mirror.join = t.c.host.Go(func() { t.mirror.run(t.ctx) })
+	t.joins = append(t.joins, t.mirror.join)
 	t.goes(t.upkeep)
 	t.goes(l.courier.run)
 	t.goes(l.rejects.storeAll)
@@ -341,28 +345,47 @@ func (t *term) join() {
 	t.deafen, t.joins = nil, nil
 }
 
-// close writes what a term leaves behind: the mirror as far as the journal goes, and the workdir's files. A deposed
-// leader writes nothing.
-func (t *term) close(err error) {
-	if errors.Is(err, errDeposed) || errors.Is(context.Cause(t.ctx), errDeposed) {
-		return
+// handOver makes way for the next leader before anything that takes time: it brings the mirror as far as the journal
+// goes, if that is soon done, and gives the lease up. A deposed leader writes nothing.
+func (t *term) handOver(err error) {
+	t.mirror.join()
+	if !t.deposed(err) {
+		t.flushLast()
 	}
-	ctx, cancel := t.c.host.Within(context.WithoutCancel(t.ctx), closeTimeout)
+	t.leave()
+}
+
+func (t *term) deposed(err error) bool {
+	return errors.Is(err, errDeposed) || errors.Is(context.Cause(t.ctx), errDeposed)
+}
+
+func (t *term) flushLast() {
+	ctx, cancel := t.c.host.Within(context.WithoutCancel(t.ctx), handOverMax)
 	defer cancel()
-	err = t.mirror.flush(ctx, hurry)
+	err := t.mirror.flush(ctx, hurry)
 	if errors.Is(err, errRenewed) {
 		err = t.mirror.flush(ctx, hurry)
 	}
 	if err != nil {
-		t.leader.log.Warn("flush the mirror", "err", err)
-	}
-	if t.files != nil {
-		t.files.final(ctx)
+		t.leader.log.Warn("flush the mirror; the next leader reads the journal instead", "err", err)
 	}
 }
 
-// closeTimeout bounds the last writes of a term.
-const closeTimeout = 20 * time.Second
+// close writes the workdir's files as the term leaves them.
+func (t *term) close(err error) {
+	if t.files == nil || t.deposed(err) {
+		return
+	}
+	ctx, cancel := t.c.host.Within(context.WithoutCancel(t.ctx), closeTimeout)
+	defer cancel()
+	t.files.final(ctx)
+}
+
+// How long a term may take at its end before it gives the lease up, and for its last files.
+const (
+	handOverMax  = 500 * time.Millisecond
+	closeTimeout = 20 * time.Second
+)
 
 // readResults brings results to the loop, and finds the stream again when it was lost.
 func (t *term) readResults(ctx context.Context, after uint64) {
