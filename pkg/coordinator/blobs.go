@@ -104,7 +104,8 @@ func (b *blobs) note(d spec.Digest) {
 // fill gets what the tasks of a fold name. What cannot be had is left out and costs its own task: a queued one fails when
 // it is dispatched, a result is one that cannot be read.
 func (b *blobs) fill(ctx context.Context, f *fold) error {
-	for _, t := range f.inOrder() {
+	for _, folded := range f.inOrder() {
+		t := folded.task
 		payload, err := b.filled(ctx, t, t.Spec.Payload, t.Spec.Stored)
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ func (c *Coordinator) campaign(ctx context.Context) (*tenure, error) {
 	if err := c.ports.lease.Ensure(ctx); err != nil {
 		return nil, fmt.Errorf("run %q: the leader's lease: %w", c.o.Run, err)
 	}
-	silences, said := 0, ""
+	silences, said, pause := 0, "", time.Duration(0) // the first ping is sent at once
 	for {
 		holder, revision, held, err := c.ports.lease.Holder(ctx, c.o.Run)
 		if err == nil {
@@ -59,15 +59,18 @@ func (c *Coordinator) campaign(ctx context.Context) (*tenure, error) {
 			said = holder.ID
 			c.log.Info("standing by", "leader_host", holder.Host, "leader_pid", holder.PID)
 		}
-		if silences, err = c.listen(ctx, silences); err != nil {
+		if silences, err = c.listen(ctx, silences, pause); err != nil {
 			return nil, err
 		}
+		pause = c.host.Jitter(campaignInterval)
 	}
 }
 
-// listen pings the leader after a while and counts its silences in a row.
-func (c *Coordinator) listen(ctx context.Context, silences int) (int, error) {
-	c.host.Wait(ctx, c.host.Jitter(campaignInterval))
+// listen pings the leader after a pause and counts its silences in a row.
+func (c *Coordinator) listen(ctx context.Context, silences int, pause time.Duration) (int, error) {
+	if pause > 0 {
+		c.host.Wait(ctx, pause)
+	}
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}

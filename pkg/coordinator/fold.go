@@ -23,6 +23,7 @@ type fold struct {
 	mirrored  uint64 // the mirror has everything up to this record
 
 	tasks map[spec.TaskID]*folded
+	order []*folded     // tasks in order of arrival; nil when it must be found anew
 	parts []*bus.Record // an incomplete series
 }
 
@@ -44,6 +45,7 @@ func (f *fold) startAt(m *bus.MirrorMeta) {
 // put takes one value of the mirror.
 func (f *fold) put(v *bus.MirrorValue) {
 	f.tasks[v.Task.Spec.ID] = &folded{seq: v.JournalSeq, task: v.Task}
+	f.order = nil
 }
 
 // read applies the record at seq.
@@ -103,13 +105,15 @@ func (f *fold) apply(seq uint64, r *bus.Record) error {
 }
 
 // inOrder returns the tasks in order of arrival.
-func (f *fold) inOrder() []*spec.Task {
-	tasks := make([]*spec.Task, 0, len(f.tasks))
-	for _, folded := range f.tasks {
-		tasks = append(tasks, folded.task)
+func (f *fold) inOrder() []*folded {
+	if f.order == nil {
+		f.order = make([]*folded, 0, len(f.tasks))
+		for _, folded := range f.tasks {
+			f.order = append(f.order, folded)
+		}
+		slices.SortFunc(f.order, func(a, b *folded) int { return cmp.Compare(a.task.Seq, b.task.Seq) })
 	}
-	slices.SortFunc(tasks, func(a, b *spec.Task) int { return cmp.Compare(a.Seq, b.Seq) })
-	return tasks
+	return f.order
 }
 
 // change applies one change, unless the mirror was ahead of it.
@@ -127,5 +131,6 @@ func (f *fold) change(seq uint64, c spec.Change) error {
 		return fmt.Errorf("journal record %d: %w", seq, err)
 	}
 	f.tasks[c.Task.Spec.ID] = &folded{seq: seq, task: task}
+	f.order = nil
 	return nil
 }

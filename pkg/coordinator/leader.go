@@ -228,22 +228,12 @@ func (l *leader) announce(out *engine.Output) {
 	c.changed = make([]*spec.Task, len(out.Changes))
 	c.parts = make([]spec.ChangeParts, len(out.Changes))
 	for i, change := range out.Changes {
-		c.changed[i], c.parts[i] = copyTask(change.Task), change.Parts
+		c.changed[i], c.parts[i] = change.Task, change.Parts
 	}
 	c.acts, c.wall, c.metaNew = slices.Clone(out.Acts), l.wall, out.Meta != nil
 	for _, f := range l.followers {
 		f.follow(c)
 	}
-}
-
-// copyTask returns a copy that shares nothing with t that the engine changes in place.
-func copyTask(t *spec.Task) *spec.Task {
-	c := *t
-	if t.Lease != nil {
-		lease := *t.Lease
-		c.Lease = &lease
-	}
-	return &c
 }
 
 func (l *leader) committed() *committed {

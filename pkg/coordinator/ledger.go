@@ -81,17 +81,19 @@ func (g *ledger) class(kind string) string {
 	return cmp.Or(policy.Class, spec.ClassDefault)
 }
 
-// restore takes the tasks of the fold, in any order, before the first commit.
-func (g *ledger) restore(tasks []*spec.Task) {
-	slices.SortFunc(tasks, func(a, b *spec.Task) int { return cmp.Compare(a.Seq, b.Seq) })
+// restore takes a task of the fold, before the first commit; restored is called after the last. They come in order of arrival.
+func (g *ledger) restore(t *spec.Task) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, t := range tasks {
-		g.tally(nil, t)
-		if r := g.rows.add(t); t.State.Terminal() {
-			g.score(r)
-		}
+	g.tally(nil, t)
+	if r := g.rows.add(t); t.State.Terminal() {
+		g.score(r)
 	}
+}
+
+func (g *ledger) restored() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	slices.SortStableFunc(g.scores, func(a, b Score) int { return cmp.Compare(a.Ended, b.Ended) })
 }
 

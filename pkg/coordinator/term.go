@@ -196,19 +196,18 @@ func rulesOf(cfg engine.Config) *spec.Rules {
 	return r
 }
 
-// restore gives the fold to the engine, and copies to ledger and mirror.
+// restore gives the fold to the engine, the ledger and the mirror: none of them changes a task that was handed over.
 func (t *term) restore(f *fold) {
 	e := t.leader.engine
 	e.Restore(f.meta)
-	tasks := make([]*spec.Task, 0, len(f.tasks))
-	for _, folded := range f.tasks {
-		tasks = append(tasks, folded.task)
+	for _, folded := range f.inOrder() {
 		if folded.seq > f.mirrored {
 			t.mirror.restore(folded)
 		}
-		e.Load(copyTask(folded.task))
+		t.ledger.restore(folded.task)
+		e.Load(folded.task)
 	}
-	t.ledger.restore(tasks)
+	t.ledger.restored()
 	e.Recover(t.leader.clock.advance(t.c.host.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
 	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()

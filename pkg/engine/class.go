@@ -130,7 +130,7 @@ func (e *Engine) dispatch(now Now, t *task) {
 	e.leave(t)
 	t.dispatch(now, e.cfg.LeaseTTL)
 	e.enter(now, t)
-	e.out.Publish = append(e.out.Publish, &t.Task)
+	e.out.Publish = append(e.out.Publish, t.hand())
 }
 
 // leave takes a task out of every index that its state put it in; enter puts it into those of its new state and notes

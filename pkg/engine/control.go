@@ -78,7 +78,7 @@ func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
 // cancelOne cancels a task without an outcome. What runs keeps its lease until its worker has stopped it; everything
 // else ends at once.
 func (e *Engine) cancelOne(now Now, t *task, reason string) {
-	t.Cancelled = true
+	t.edit().Cancelled = true
 	if t.State == spec.StateRunning {
 		e.stop(t.Lease.Worker, t.ref(), spec.CauseCancelled)
 		e.touch(t)
@@ -90,7 +90,7 @@ func (e *Engine) cancelOne(now Now, t *task, reason string) {
 
 // barren lets a task whose outcome waits for its hook keep that outcome, but not its children: they will be born cancelled.
 func (e *Engine) barren(t *task) {
-	t.Cancelled = true
+	t.edit().Cancelled = true
 	e.touch(t)
 }
 
@@ -109,7 +109,7 @@ func (e *Engine) reprioritise(now Now, ev Reprioritise) {
 		if t.Priority == ev.Priority || t.State == spec.StateReported {
 			return
 		}
-		t.Priority = ev.Priority
+		t.edit().Priority = ev.Priority
 		if t.queuePos >= 0 {
 			ready := &t.policy.class.ready
 			ready.items[t.queuePos].priority = ev.Priority
@@ -212,7 +212,7 @@ func (e *Engine) setClassBudget(c *class, budget int) {
 func (e *Engine) interrupt(now Now, ev Interrupt) {
 	e.setStatus(spec.StatusInterrupted, "")
 	for _, t := range e.leased() {
-		t.Interrupted = true
+		t.edit().Interrupted = true
 		e.touch(t)
 		if t.State == spec.StateDispatched {
 			e.unring(t, 0)

@@ -23,6 +23,7 @@ type Engine struct {
 	workers  map[spec.WorkerID]*worker
 	heard    *list.List // workers, the one heard longest ago first
 	timers   pqueue[timer]
+	loading  []*task // live ones, until Recover
 
 	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
 	counts Counts
@@ -125,7 +126,7 @@ func emptied[T any](s []T) []T {
 // gather turns what is dirty into the output's changes.
 func (e *Engine) gather() {
 	for _, t := range e.dirty {
-		e.out.Changes = append(e.out.Changes, spec.Change{Task: &t.Task, Parts: t.parts})
+		e.out.Changes = append(e.out.Changes, spec.Change{Task: t.hand(), Parts: t.parts})
 		t.dirty, t.parts = false, 0
 	}
 	e.dirty = emptied(e.dirty)
@@ -194,7 +195,7 @@ func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	return &live.Task, true
+	return live.Task, true
 }
 
 // Known reports whether the run has, or had, a task with this id.
@@ -209,7 +210,7 @@ func (e *Engine) Known(id spec.TaskID) bool {
 // Each calls f for every live task, in no particular order. It costs O(queue): for snapshots and tests.
 func (e *Engine) Each(f func(*spec.Task)) {
 	for _, t := range e.tasks {
-		f(&t.Task)
+		f(t.Task)
 	}
 }
 

@@ -134,7 +134,7 @@ func TestBackoff(t *testing.T) {
 		}
 		low, high := full, time.Duration(0)
 		for seq := range uint64(200) {
-			retried := &task{Task: spec.Task{Seq: seq, Attempt: 1, Failures: uint32(failures)}}
+			retried := &task{Task: &spec.Task{Seq: seq, Attempt: 1, Failures: uint32(failures)}}
 			delay := retried.backoff(&cfg)
 			if delay != retried.backoff(&cfg) {
 				t.Fatal("the same failure gave two delays")

@@ -69,7 +69,7 @@ func (f *fold) restore(cfg Config, now Now) *Engine {
 	e := New(cfg)
 	e.Restore(f.meta)
 	for _, t := range f.tasks {
-		e.Load(clone(t))
+		e.Load(t)
 	}
 	e.Recover(now)
 	return e

@@ -13,7 +13,7 @@ func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding)
 	case !live:
 		e.stop(w, ref, spec.StopSuperseded)
 	case t.holds(ref):
-		t.Lease.Until = now.Engine + e.cfg.LeaseTTL
+		t.extend(now.Engine + e.cfg.LeaseTTL)
 		t.listed(now, h)
 		if t.Cancelled {
 			e.stop(w, ref, spec.CauseCancelled)
@@ -46,7 +46,7 @@ func (e *Engine) claimed(now Now, t *task, w spec.WorkerID, boot uint64, ref spe
 	e.unring(t, ref.Attempt)
 	e.leave(t)
 	t.claim(ref, w, boot, now, e.cfg.LeaseTTL)
-	t.Interrupted = e.meta.Status == spec.StatusInterrupted
+	t.edit().Interrupted = e.meta.Status == spec.StatusInterrupted
 	e.enter(now, t)
 }
 
@@ -57,8 +57,9 @@ func (e *Engine) readopted(t *task) {
 		e.counts.OverBudget++
 	}
 	if t.Lost > 0 {
-		t.Lost--
-		t.Losses = t.Losses[:max(0, len(t.Losses)-1)]
+		r := t.edit()
+		r.Lost--
+		r.Losses = r.Losses[:max(0, len(r.Losses)-1)]
 	}
 }
 
@@ -81,7 +82,7 @@ func (e *Engine) awaited(now Now, t *task, w spec.WorkerID, boot uint64, ref spe
 		e.claimed(now, t, w, boot, ref)
 	}
 	if t.holds(ref) {
-		t.Lease.Until = now.Engine + e.cfg.LeaseTTL
+		t.extend(now.Engine + e.cfg.LeaseTTL)
 	}
 	switch {
 	case t.finishedSeen == 0:
@@ -104,7 +105,7 @@ func (e *Engine) expire(now Now, t *task) {
 	switch t.State {
 	case spec.StateQueued:
 		e.leave(t)
-		t.NotBefore = 0
+		t.edit().NotBefore = 0
 		e.place(now, t) // nothing to journal: a delay that has passed is no delay
 	case spec.StateDispatched:
 		e.unclaimed(now, t)
@@ -122,7 +123,7 @@ func (e *Engine) expire(now Now, t *task) {
 func (e *Engine) unclaimed(now Now, t *task) {
 	if t.Lease.Until > now.Engine {
 		t.rangAt, t.repeated = now.Engine, true
-		e.again = append(e.again, &t.Task)
+		e.again = append(e.again, t.hand())
 		e.counts.Republished++
 		e.arm(t, min(t.Lease.Until, now.Engine+e.cfg.Overdue))
 		return
@@ -147,7 +148,7 @@ func (e *Engine) doorbellLost(now Now) {
 // lost ends a lease whose worker is gone. The holder may still come back before anyone claims the next attempt.
 func (e *Engine) lost(now Now, t *task) {
 	e.counts.Lost++
-	t.Lost++
+	t.edit().Lost++
 	t.noteLoss(now)
 	switch {
 	case t.Cancelled:

@@ -35,7 +35,7 @@ func clipped(text string, size int) string {
 // others read.
 func (t *task) noteLoss(now Now) {
 	kept := t.Losses[max(0, len(t.Losses)+1-lossesMax):]
-	t.Losses = append(slices.Clip(slices.Clone(kept)), spec.Loss{
+	t.edit().Losses = append(slices.Clip(slices.Clone(kept)), spec.Loss{
 		Attempt: t.Lease.Attempt, Worker: t.Lease.Worker, Boot: t.Lease.Boot, At: now.Wall, Heard: t.heard, Progress: t.progress,
 	})
 }

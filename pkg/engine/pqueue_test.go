@@ -22,7 +22,7 @@ func TestQueueAgainstModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"push": func(rt *rapid.T) {
 				seq++
-				added := &task{Task: spec.Task{Seq: seq, Priority: priority.Draw(rt, "priority")}, queuePos: -1}
+				added := &task{Task: &spec.Task{Seq: seq, Priority: priority.Draw(rt, "priority")}, queuePos: -1}
 				q.push(queued{added.Priority, added.Seq, added})
 				model = append(model, added)
 			},

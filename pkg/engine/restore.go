@@ -16,7 +16,8 @@ func (e *Engine) Restore(meta spec.Meta) {
 	e.status = meta.Status
 }
 
-// Load takes one task of the fold. The engine owns it from then on, and keeps of a finished one only what it needs.
+// Load takes one task of the fold, best in order of arrival, which must not change any more; the engine does not change it either. Of a finished one
+// it keeps only what it needs.
 func (e *Engine) Load(stored *spec.Task) {
 	if stored.Attempt > 0 && !e.policyOf(stored.Spec.Kind).Uncounted {
 		e.counts.Experiments++
@@ -30,19 +31,18 @@ func (e *Engine) Load(stored *spec.Task) {
 		e.done[stored.Spec.ID] = doneOf(stored)
 		return
 	}
-	e.tasks[stored.Spec.ID] = &task{
-		Task: *stored, policy: e.policyOf(stored.Spec.Kind), queuePos: -1, timerPos: -1, heldPos: -1,
+	t := &task{
+		Task: stored, handed: true, policy: e.policyOf(stored.Spec.Kind), queuePos: -1, timerPos: -1, heldPos: -1,
 	}
+	e.tasks[stored.Spec.ID] = t
+	e.loading = append(e.loading, t)
 }
 
 // Recover ends the recovery: leases last anew from now, since nobody could extend them while nobody led; outcomes that
 // wait for their hook are handed out again; dispatched tasks will be published again unless a claim comes first.
 func (e *Engine) Recover(now Now) {
-	live := make([]*task, 0, len(e.tasks))
-	for _, t := range e.tasks {
-		live = append(live, t)
-	}
-	live = bySeq(live)
+	live := bySeq(e.loading)
+	e.loading = nil
 	for id, d := range e.done {
 		e.adopt(d.parent, id)
 	}
@@ -103,7 +103,7 @@ func (e *Engine) handOut(now Now, live []*task) {
 	for _, t := range waiting {
 		e.place(now, t)
 		if e.cfg.Hooks {
-			e.out.Hooks = append(e.out.Hooks, &t.Task)
+			e.out.Hooks = append(e.out.Hooks, t.hand())
 		} else {
 			e.apply(now, t, nil)
 		}
@@ -117,15 +117,15 @@ func (e *Engine) resume(now Now, t *task) {
 		return // handed out
 	case t.policy.class == nil:
 		e.unring(t, 0)
-		t.State = 0 // in no index
+		t.edit().State = 0 // in no index
 		e.conclude(now, t, verdict{failure: unknownKind(t.Spec.Kind)})
 		return
 	case t.State.Leased():
-		t.Lease.Until = now.Engine + e.cfg.LeaseTTL
+		t.extend(now.Engine + e.cfg.LeaseTTL)
 		t.rangAt, t.repeated = now.Engine, true
 	}
-	if t.NotBefore <= now.Engine {
-		t.NotBefore = 0
+	if t.NotBefore != 0 && t.NotBefore <= now.Engine {
+		t.edit().NotBefore = 0
 	}
 	e.place(now, t)
 }

@@ -60,7 +60,7 @@ func (e *Engine) succeeded(now Now, t *task, r Reported) {
 		e.stop(t.Lease.Worker, t.ref(), spec.StopSuperseded)
 	}
 	if t.Lease.Claim == 0 {
-		t.Started = now.Wall // its start was never heard of
+		t.edit().Started = now.Wall // its start was never heard of
 	}
 	if t.Cancelled {
 		e.conclude(now, t, r.verdict(cancelledFailure("cancelled")))
@@ -77,18 +77,18 @@ func (e *Engine) failed(now Now, t *task, r Reported) {
 		return
 	}
 	e.unring(t, r.Attempt)
-	t.Closed = r.Attempt
+	t.edit().Closed = r.Attempt
 	switch {
 	case t.Cancelled:
 		e.conclude(now, t, r.verdict(cancelledFailure("cancelled")))
 	case r.Preempted:
 		e.preempted(now, t, r)
 	case r.Failure.Retryable && int(t.Failures) < t.policy.Retries:
-		t.Failures++
+		t.edit().Failures++
 		e.counts.Retries++
 		e.requeue(now, t, t.backoff(&e.cfg))
 	default:
-		t.Failures++
+		t.edit().Failures++
 		e.conclude(now, t, r.verdict(r.Failure))
 	}
 }
@@ -96,7 +96,7 @@ func (e *Engine) failed(now Now, t *task, r Reported) {
 // close notes that an attempt before the one leased has ended: what still says that it runs is stale.
 func (e *Engine) close(t *task, attempt uint32) {
 	if attempt < t.Lease.Attempt && attempt > t.Closed {
-		t.Closed = attempt
+		t.edit().Closed = attempt
 		e.touch(t)
 	}
 }
@@ -104,7 +104,7 @@ func (e *Engine) close(t *task, attempt uint32) {
 // preempted puts a task back whose worker gave it up: not a failure, but not for ever either.
 func (e *Engine) preempted(now Now, t *task, r Reported) {
 	e.counts.Preempted++
-	t.Preempted++
+	t.edit().Preempted++
 	if int(t.Preempted) <= e.cfg.MaxPreempted {
 		e.requeue(now, t, 0)
 		return
@@ -119,7 +119,7 @@ func (e *Engine) preempted(now Now, t *task, r Reported) {
 func (e *Engine) conclude(now Now, t *task, v verdict) {
 	e.decide(now, t, v)
 	if e.cfg.Hooks {
-		e.out.Hooks = append(e.out.Hooks, &t.Task)
+		e.out.Hooks = append(e.out.Hooks, t.hand())
 		return
 	}
 	e.apply(now, t, v.children)
@@ -158,7 +158,7 @@ func (e *Engine) spoil(t *task, failure *spec.FailureRecord) {
 	}
 	outcome := *t.Outcome
 	outcome.Failure = failure
-	t.Outcome = &outcome
+	t.edit().Outcome = &outcome
 	t.parts |= spec.PartOutcome
 }
 
@@ -213,7 +213,8 @@ func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 		e.refuse(t, child.ID, ruleOf(err), err.Error())
 		return
 	}
-	t.Children = append(t.Children, child.ID)
+	r := t.edit()
+	r.Children = append(r.Children, child.ID)
 	t.parts |= spec.PartChildren
 	e.add(now, child, parent)
 }
@@ -264,9 +265,9 @@ func (e *Engine) retire(now Now, t *task) {
 	e.leave(t)
 	t.finish(now)
 	e.touch(t)
-	e.countDone(&t.Task)
+	e.countDone(t.Task)
 	delete(e.tasks, t.Spec.ID)
-	finished := doneOf(&t.Task)
+	finished := doneOf(t.Task)
 	finished.depth = t.depth
 	e.done[t.Spec.ID] = finished
 }

@@ -174,13 +174,13 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID) {
 	e.maybeRun()
 	switch {
 	case e.hang(t):
-		t.Cancelled = true
+		t.edit().Cancelled = true
 		e.decide(now, t, verdict{failure: cancelledFailure("a task above it was cancelled")})
 		e.retire(now, t) // without the hook: it might return another child, born cancelled too, and so for ever
 	case t.policy.class == nil:
 		e.conclude(now, t, verdict{failure: unknownKind(ts.Kind)})
 	default:
-		t.State = spec.StateQueued
+		t.edit().State = spec.StateQueued
 		e.enter(now, t)
 	}
 }
@@ -189,7 +189,7 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID) {
 // Its children may have come before it; a parent that would close a circle is dropped.
 func (e *Engine) hang(t *task) (cancelled bool) {
 	if t.Parent == t.Spec.ID || len(e.kids[t.Spec.ID]) > 0 && e.descends(t.Parent, t.Spec.ID) {
-		t.Parent = ""
+		t.edit().Parent = ""
 	}
 	e.adopt(t.Parent, t.Spec.ID)
 	t.depth = e.depthOf(t.Parent) + 1

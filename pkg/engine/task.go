@@ -7,16 +7,17 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// task is the engine's record of a live task, with its places in the engine's indices. Its state changes only between
-// Engine.leave and Engine.enter.
+// task is a live task: its record, and its places in the engine's indices. Its state changes only between Engine.leave and
+// Engine.enter, and its record only by way of edit.
 type task struct {
-	spec.Task
+	*spec.Task
 	policy *policy
 
 	queuePos int32 // in the class's ready queue; -1 when not there
 	timerPos int32 // in the engine's timers; -1 when not armed
 	heldPos  int32 // in the holder's list; -1 when no worker holds it
 
+	handed       bool // the record was handed out: it never changes again
 	dirty        bool // in Engine.dirty
 	parts        spec.ChangeParts
 	repeated     bool            // the doorbell rang more than once for the attempt: a message may be left over
@@ -45,13 +46,29 @@ type done struct {
 // newTask returns a task in no state yet: Engine.enter puts it into its first.
 func newTask(ts spec.TaskSpec, parent spec.TaskID, seq uint64, now Now) *task {
 	return &task{
-		Task: spec.Task{
+		Task: &spec.Task{
 			Spec: ts, Priority: ts.Priority, Parent: parent, Seq: seq,
 			Submitted: now.Wall,
 		},
 		queuePos: -1, timerPos: -1, heldPos: -1,
 		parts: spec.PartSpec,
 	}
+}
+
+// edit returns the record to be changed. One that was handed out is replaced by a copy first: who has it may keep it and
+// read it at any time.
+func (t *task) edit() *spec.Task {
+	if t.handed {
+		record := *t.Task
+		t.Task, t.handed = &record, false
+	}
+	return t.Task
+}
+
+// hand returns the record as it is to others, who must not change it either.
+func (t *task) hand() *spec.Task {
+	t.handed = true
+	return t.Task
 }
 
 // ref names the attempt that was leased last.
@@ -81,11 +98,12 @@ func (t *task) lastHeld(ref spec.AttemptRef) bool {
 
 // dispatch makes the next attempt.
 func (t *task) dispatch(now Now, ttl spec.EngineTime) {
-	t.Attempt++
-	t.State = spec.StateDispatched
-	t.Lease = &spec.Lease{Attempt: t.Attempt, Class: t.policy.class.name, Until: now.Engine + ttl}
-	t.Interrupted = false
-	t.NotBefore = 0
+	r := t.edit()
+	r.Attempt++
+	r.State = spec.StateDispatched
+	r.Lease = &spec.Lease{Attempt: r.Attempt, Class: t.policy.class.name, Until: now.Engine + ttl}
+	r.Interrupted = false
+	r.NotBefore = 0
 	t.repeated, t.finishedSeen = false, 0
 	t.heard, t.progress = 0, ""
 	t.rangAt = now.Engine
@@ -94,37 +112,48 @@ func (t *task) dispatch(now Now, ttl spec.EngineTime) {
 // claim gives the lease to a worker process. The attempt takes a slot of the class it was dispatched to, whatever the
 // kind's class is by now.
 func (t *task) claim(ref spec.AttemptRef, worker spec.WorkerID, boot uint64, now Now, ttl spec.EngineTime) {
-	t.State = spec.StateRunning
-	t.Lease = &spec.Lease{
-		Attempt: ref.Attempt, Claim: ref.Claim, Worker: worker, Boot: boot, Class: t.Lease.Class, Until: now.Engine + ttl,
+	r := t.edit()
+	r.State = spec.StateRunning
+	r.Lease = &spec.Lease{
+		Attempt: ref.Attempt, Claim: ref.Claim, Worker: worker, Boot: boot, Class: r.Lease.Class, Until: now.Engine + ttl,
 	}
-	t.Started = now.Wall
-	t.NotBefore = 0
+	r.Started = now.Wall
+	r.NotBefore = 0
+}
+
+// extend lets the lease last until later. The lease is a new one: the old may have been handed out.
+func (t *task) extend(until spec.EngineTime) {
+	lease := *t.Lease
+	lease.Until = until
+	t.edit().Lease = &lease
 }
 
 // requeue puts the task back; notBefore delays it.
 func (t *task) requeue(notBefore spec.EngineTime) {
-	t.State = spec.StateQueued
-	t.NotBefore = notBefore
+	r := t.edit()
+	r.State = spec.StateQueued
+	r.NotBefore = notBefore
 }
 
 // report gives the task its outcome.
 func (t *task) report(o *spec.Outcome) {
-	t.State = spec.StateReported
-	t.Outcome = o
-	t.Lease = nil
-	t.NotBefore = 0
-	t.Interrupted = false
+	r := t.edit()
+	r.State = spec.StateReported
+	r.Outcome = o
+	r.Lease = nil
+	r.NotBefore = 0
+	r.Interrupted = false
 	t.parts |= spec.PartOutcome
 }
 
 // finish ends the task for good.
 func (t *task) finish(now Now) {
-	t.State = spec.StateCompleted
-	if t.Outcome.Failure != nil {
-		t.State = spec.StateFailed
+	r := t.edit()
+	r.State = spec.StateCompleted
+	if r.Outcome.Failure != nil {
+		r.State = spec.StateFailed
 	}
-	t.Ended = now.Wall
+	r.Ended = now.Wall
 }
 
 // backoff is the delay before the next attempt: exponential in the number of failures, drawn between half and all of

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -23,12 +24,14 @@ type machine struct {
 	orders   map[uint64]spec.TaskID
 	handed   uint64 // the last outcome given to a hook by this engine
 	born     map[spec.TaskID]spec.TaskID
+	given    map[*spec.Task]*spec.Task // each record handed out, and what it was then
 }
 
 func newMachine(cfg Config) *machine {
 	m := &machine{
 		cfg: cfg, engine: New(cfg), fold: newFold(), attempts: make(map[spec.TaskID]uint32),
 		ended: make(map[spec.TaskID]bool), orders: make(map[uint64]spec.TaskID), born: make(map[spec.TaskID]spec.TaskID),
+		given: make(map[*spec.Task]*spec.Task),
 	}
 	m.fold.meta = m.engine.Meta()
 	return m
@@ -50,6 +53,9 @@ func (m *machine) take(t turn) (*Output, error) {
 		m.cfg = *t.cfg
 	}
 	if t.crash {
+		for _, loaded := range m.fold.tasks {
+			m.given[loaded] = clone(loaded)
+		}
 		m.engine, m.handed = m.fold.restore(m.cfg, m.now), 0
 	}
 	for _, ev := range t.events {
@@ -63,10 +69,23 @@ func (m *machine) take(t turn) (*Output, error) {
 	taken.Publish, taken.Hooks = clones(out.Publish), clones(out.Hooks)
 	taken.Purge, taken.Stops = slices.Clone(out.Purge), slices.Clone(out.Stops)
 	taken.Receipts, taken.SendAgain = slices.Clone(out.Receipts), slices.Clone(out.SendAgain)
-	err = errors.Join(err, m.witness(out))
+	err = errors.Join(err, m.witness(out), m.unchanged())
+	for _, c := range out.Changes {
+		m.given[c.Task] = clone(c.Task)
+	}
 	m.engine.Reset()
 	m.turns++
 	return &taken, errors.Join(err, m.recount())
+}
+
+// unchanged checks that no record has changed since it was handed out: others read it at any time.
+func (m *machine) unchanged() error {
+	for t, was := range m.given {
+		if !reflect.DeepEqual(t, was) {
+			return fmt.Errorf("task %q was handed out as %+v and is %+v", was.Spec.ID, was, t)
+		}
+	}
+	return nil
 }
 
 func clones(tasks []*spec.Task) []*spec.Task {
