@@ -48,7 +48,8 @@ The workdir keeps everything: the same command again goes on where it was, whate
 enough. ARGS after -- are handed to the workflow; for a workflow file they are changes as key=value.
 
 SIGINT or SIGTERM once: running experiments are stopped and go back to the queue, the state says interrupted, and the exit
-code is 130 or 143. Twice: at once. The exit code is 0 when the run stopped, 1 on an error.`,
+code is 130 or 143. Twice: at once. The exit code is 0 when the run stopped, 1 on an error, 3 when the breaker stopped it: the
+last 10 tasks all failed in the same way, so that something else than they must be wrong.`,
 		Example: `  autoresearch engine --workflow examples/charlm/workflow.yaml --workdir runs/demo
   autoresearch engine --workdir runs/demo                              # go on
   autoresearch engine --workdir runs/demo -- stop.max_experiments=100  # go on, further
@@ -116,6 +117,9 @@ func search(ctx context.Context, o *engineOptions, signals *cli.Signals, worked 
 	case code != 0:
 		e.display.say("%s; the same command goes on", describe(status))
 		return cli.Exit(code, nil)
+	case status.Tripped():
+		return cli.Exit(cli.ExitBreaker, fmt.Errorf("%s; see %s; once it is mended the same command goes on",
+			status.Reason, filepath.Join(o.workdir, "report.md")))
 	}
 	e.display.say("%s; see %s", describe(status), filepath.Join(o.workdir, "report.md"))
 	return nil
@@ -164,7 +168,7 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 	e.teardown = append(e.teardown, e.site.Close)
 	e.coordinator, err = coordinator.New(coordinator.Options{
 		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget,
-		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Workdir: o.workdir,
+		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), Workdir: o.workdir,
 		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, HTTP: e.site.URL(), Logger: e.log,
 		Registerer: e.registry,
 	})
@@ -305,6 +309,7 @@ func (e *engine) work(ctx context.Context, kill <-chan struct{}) error {
 	}
 	err = worker.Run(ctx, worker.Options{
 		Conn: e.conn, Dir: filepath.Join(workdir, "engine", "worker"), Slots: e.slots, Heartbeat: localHeartbeat, Kill: kill,
+		Breaker: -1, // the run's own counts the same tasks
 		AttemptDir: func(_ spec.RunName, task spec.TaskID, attempt uint32) string {
 			return filepath.Join(workdir, "runs", spec.EncodeName(string(task)), strconv.FormatUint(uint64(attempt), 10))
 		},

@@ -133,6 +133,9 @@ func run(ctx context.Context, o *options) (err error) {
 	}
 	log.Info("ended", "status", status.Status, "reason", status.Reason, "completed", status.Counts.Completed,
 		"failed", status.Counts.Failed, "queued", status.Counts.Queued)
+	if status.Tripped() {
+		return cli.Exit(cli.ExitBreaker, errors.New(status.Reason))
+	}
 	return nil
 }
 
@@ -148,7 +151,8 @@ func (o *options) options(
 	}
 	return coordinator.Options{
 		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
-		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
+		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(),
+		MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
 		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, HTTP: url, Logger: log, Registerer: r,
 	}
 }

@@ -2,8 +2,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -23,6 +25,9 @@ type options struct {
 	slots            []string
 	heartbeat, grace time.Duration
 	drain            time.Duration
+	memory           string
+	breaker          int
+	limits           spec.ProcessLimits
 	nats             cli.NATSFlags
 	log              cli.LogFlags
 }
@@ -50,6 +55,11 @@ at once.`,
 	fs.DurationVar(&o.heartbeat, "heartbeat", worker.HeartbeatDefault, "time between heartbeats")
 	fs.DurationVar(&o.grace, "grace", worker.GraceDefault, "time between SIGTERM and SIGKILL for experiments that name none")
 	fs.DurationVar(&o.drain, "drain-timeout", 0, "how long experiments may go on after SIGTERM")
+	fs.IntVar(&o.breaker, "breaker", worker.BreakerDefault,
+		"take no more for a while once `N` tasks in a row have failed in the same way; 0: never")
+	fs.StringVar(&o.memory, "limit-memory", "", "address space `SIZE` of each process of an experiment, as 16GiB; empty: no limit")
+	fs.IntVar(&o.limits.OpenFiles, "limit-open-files", 0, "how many files each process of an experiment may open; 0: no limit")
+	fs.DurationVar(&o.limits.CPU, "limit-cpu", 0, "processor time of each process of an experiment; 0: no limit")
 	fs.StringVar(&o.http, "http", "", "serve /healthz, /readyz and /metrics on `ADDR`")
 	o.nats.Add(fs)
 	o.log.Add(fs)
@@ -66,6 +76,11 @@ func run(parent context.Context, o *options) error {
 	if err != nil {
 		return cli.Exit(cli.ExitUsage, err)
 	}
+	if o.memory != "" {
+		if o.limits.Memory, err = spec.ParseSize(o.memory); err != nil {
+			return cli.Exit(cli.ExitUsage, fmt.Errorf("--limit-memory: %w", err))
+		}
+	}
 	log, err := o.log.Logger(os.Stderr)
 	if err != nil {
 		return err
@@ -75,6 +90,7 @@ func run(parent context.Context, o *options) error {
 	err = worker.Run(ctx, worker.Options{
 		Bus: options, Dir: o.dir, Slots: slots, Heartbeat: o.heartbeat, Grace: o.grace,
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
+		Breaker: cmp.Or(o.breaker, -1), Limits: o.limits,
 	})
 	if errors.Is(err, worker.ErrKilled) {
 		return cli.Exit(signals.Code(), nil)

@@ -17,6 +17,8 @@ import (
 const (
 	ExitError = 1
 	ExitUsage = 2
+	// ExitBreaker is how a program ends whose run the breaker stopped.
+	ExitBreaker = 3
 	// ExitSignal + the signal's number is how a program ends that a signal interrupted: 130 for SIGINT, 143 for SIGTERM.
 	ExitSignal = 128
 )

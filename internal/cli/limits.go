@@ -13,7 +13,19 @@ import (
 type LimitFlags struct {
 	Limits  spec.SizeLimits
 	MaxLost int
+
+	noBreaker bool
 }
+
+// Breaker is after how many tasks in a row that failed in the same way the run stops; 0: never.
+func (f *LimitFlags) Breaker() int {
+	if f.noBreaker {
+		return 0
+	}
+	return breakerDefault
+}
+
+const breakerDefault = 10
 
 // Add registers the flags.
 func (f *LimitFlags) Add(fs *pflag.FlagSet) {
@@ -21,7 +33,8 @@ func (f *LimitFlags) Add(fs *pflag.FlagSet) {
 	fs.Var(countValue{&f.Limits.Depth}, "max-depth", "most tasks `N` above one another in the tree (default 100000, or limits.depth)")
 	fs.Var(sizeValue{&f.Limits.Payload}, "max-payload", "most bytes `SIZE` of a task's payload, as 64MiB (the default, or limits.payload)")
 	fs.Var(sizeValue{&f.Limits.Result}, "max-result", "most bytes `SIZE` of a result, as 64MiB (the default, or limits.result)")
-	fs.Var(countValue{&f.MaxLost}, "max-lost", "fail a task that lost its worker more than `N` times (default 5)")
+	fs.Var(countValue{&f.MaxLost}, "max-lost", "fail a task that lost its worker more than `N` times (default 5, or its kind's max_lost)")
+	fs.BoolVar(&f.noBreaker, "no-breaker", false, "go on however many tasks in a row fail in the same way (default: stop after 10)")
 }
 
 // countValue is a flag of a whole number from 1.

@@ -95,7 +95,7 @@ func DecodeDispatch(data []byte) (*Dispatch, error) {
 }
 
 // recipe writes a Recipe: c argv, e environment, d directory, i standard input, t timeout, s stall timeout, g grace,
-// p proposer.
+// p proposer, m memory, o open files, u processor time.
 func (w *wire) recipe(r *spec.Recipe) {
 	mark := w.openMap()
 	fieldTexts(w, "c", r.Argv)
@@ -106,6 +106,9 @@ func (w *wire) recipe(r *spec.Recipe) {
 	fieldInt(w, "s", r.StallTimeout)
 	fieldInt(w, "g", r.Grace)
 	w.fieldBool("p", r.Proposer)
+	fieldInt(w, "m", r.Limits.Memory)
+	fieldInt(w, "o", r.Limits.OpenFiles)
+	fieldInt(w, "u", r.Limits.CPU)
 	w.closeMap(mark)
 }
 
@@ -128,6 +131,12 @@ func (c *cursor) recipe(r *spec.Recipe) {
 			r.Grace = time.Duration(c.int())
 		case "p":
 			r.Proposer = c.bool()
+		case "m":
+			r.Limits.Memory = c.int()
+		case "o":
+			r.Limits.OpenFiles = int(c.int())
+		case "u":
+			r.Limits.CPU = time.Duration(c.int())
 		default:
 			return false
 		}

@@ -188,6 +188,9 @@ func TestMessageRoundTrip(t *testing.T) {
 			Recipe: spec.Recipe{
 				Argv: drawList(t, "argv", func(t *rapid.T) string { return drawText(t, "arg") }), Stdin: drawBytes(t, "stdin"),
 				Timeout: time.Duration(drawInt64(t, "timeout")), Proposer: drawBool(t, "proposer"),
+				Limits: spec.ProcessLimits{
+					Memory: drawInt64(t, "memory"), OpenFiles: int(drawInt64(t, "files")), CPU: time.Duration(drawInt64(t, "cpu")),
+				},
 			},
 		}
 		data, err := EncodeDispatch(d)

@@ -52,6 +52,8 @@ type Options struct {
 	HookTimeout time.Duration
 	// MaxLost bounds how often a task may lose its worker; engine.MaxLostDefault by default.
 	MaxLost int
+	// Breaker stops the run once so many tasks in a row have failed for good in the same way; 0: never.
+	Breaker int
 	// Limits bound what single tasks and results may be. What is zero is what the workflow says, else engine.MaxChildrenDefault,
 	// engine.MaxDepthDefault, engine.MaxPayloadDefault and MaxResultDefault.
 	Limits spec.SizeLimits

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -426,6 +427,9 @@ type Status struct {
 	// PerMinute is the rate at which experiments end, over the newest of them; 0 when unknown.
 	PerMinute float64
 }
+
+// Tripped reports whether the breaker stopped the run.
+func (s Status) Tripped() bool { return strings.HasPrefix(s.Reason, engine.ReasonBreaker) }
 
 // status returns the run at a glance.
 func (g *ledger) status(now time.Time) Status {

@@ -153,7 +153,7 @@ func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, e
 	o := c.o
 	cfg := engine.Config{
 		Budget: o.MaxConcurrency, Hooks: true, Seed: o.Seed, LeaseTTL: o.LeaseTTL, WorkerTTL: o.WorkerTTL,
-		MaxLost: o.MaxLost, MaxSpecSize: c.inlineMax(), MaxTaskSize: c.taskMax(),
+		MaxLost: o.MaxLost, Breaker: o.Breaker, MaxSpecSize: c.inlineMax(), MaxTaskSize: c.taskMax(),
 	}
 	if cfg.Seed == 0 {
 		cfg.Seed = c.writer

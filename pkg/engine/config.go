@@ -47,10 +47,11 @@ type Config struct {
 	LostDoorbell time.Duration
 	// ResendAfter is how long a worker must have listed a result as finished before it is asked to send it again.
 	ResendAfter time.Duration
-	// BackoffBase doubles per failure up to BackoffMax; the delay is drawn between half of it and all of it.
+	// BackoffBase, unless the kind has its own, doubles per failure up to BackoffMax; the delay is drawn between half of it and all of it.
 	BackoffBase time.Duration
 	BackoffMax  time.Duration
-	// MaxLost and MaxPreempted bound how often a task may lose its worker or be preempted before it fails for good.
+	// MaxLost and MaxPreempted bound how often a task may lose its worker or be preempted before it fails for good, unless
+	// its kind has bounds of its own.
 	MaxLost      int
 	MaxPreempted int
 	// MaxSpecSize bounds a spec, in bytes of its texts without a payload that lies in the object store; 0: no bound.
@@ -64,6 +65,8 @@ type Config struct {
 	MaxChildren int
 	// MaxDepth bounds how many tasks stand above one another in the tree, itself included; a deeper one is refused.
 	MaxDepth int
+	// Breaker ends the dispatching once so many counted tasks in a row have failed for good in the same way; 0: never.
+	Breaker int
 	// MaxReported stops dispatching while so many outcomes wait for the result hook: back pressure for slow hooks.
 	MaxReported int
 }

@@ -139,6 +139,7 @@ func (e *Engine) pause(now Now, ev Pause) {
 			e.meta.Paused = true
 		default:
 			e.meta.Paused, e.meta.Drained = false, false
+			e.streak = streak{}
 			e.maybeGoOn()
 		}
 	})

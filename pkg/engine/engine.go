@@ -25,6 +25,7 @@ type Engine struct {
 	timers   pqueue[timer]
 	loading  []*task // live ones, until Recover
 
+	streak streak // how the last tasks ended
 	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
 	counts Counts
 	status spec.Status // at the last Collect
@@ -180,10 +181,15 @@ func (e *Engine) Status() (spec.Status, string) {
 
 // halting says why nothing more is dispatched until the run is stopped; "" while it goes on.
 func (e *Engine) halting() string {
-	if e.halted == "" && e.meta.Drained {
+	switch {
+	case e.halted != "":
+		return e.halted
+	case e.streak.tripped != "":
+		return e.streak.tripped
+	case e.meta.Drained:
 		return ReasonDrained
 	}
-	return e.halted
+	return ""
 }
 
 // ReasonDrained is the reason of a run that a person drained.
@@ -224,7 +230,7 @@ func (e *Engine) setStatus(s spec.Status, reason string) {
 
 // begin starts or resumes the run.
 func (e *Engine) begin(ev Begin) {
-	e.halted = ""
+	e.halted, e.streak = "", streak{}
 	if ev.Resume && e.meta.Drained && e.meta.Status == spec.StatusStopped {
 		e.meta.Drained, e.metaDirty = false, true
 	}

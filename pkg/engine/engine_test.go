@@ -135,8 +135,8 @@ func TestBackoff(t *testing.T) {
 		low, high := full, time.Duration(0)
 		for seq := range uint64(200) {
 			retried := &task{Task: &spec.Task{Seq: seq, Attempt: 1, Failures: uint32(failures)}}
-			delay := retried.backoff(&cfg)
-			if delay != retried.backoff(&cfg) {
+			delay := retried.backoff(cfg.BackoffBase, &cfg)
+			if delay != retried.backoff(cfg.BackoffBase, &cfg) {
 				t.Fatal("the same failure gave two delays")
 			}
 			low, high = min(low, delay), max(high, delay)

@@ -49,7 +49,7 @@ type Submit struct {
 type Loaded struct{ Hash string }
 
 // Begin starts or resumes the run: its status is running again and what halted dispatching (a limit, a stop rule) is
-// judged anew; a person's pause stays. So does a drain, unless it has ended the run and Resume says that a person started
+// judged anew, and the breaker is closed; a person's pause stays. So does a drain, unless it has ended the run and Resume says that a person started
 // the run again.
 type Begin struct{ Resume bool }
 
@@ -109,7 +109,8 @@ type Reprioritise struct {
 	Asked
 }
 
-// Pause stops (On) or resumes dispatching: of one class, or of the run if Class is empty. Resuming the run ends a drain too.
+// Pause stops (On) or resumes dispatching: of one class, or of the run if Class is empty. Resuming the run ends a drain and
+// closes the breaker too.
 type Pause struct {
 	Ref   uint64
 	Class string

@@ -1,6 +1,10 @@
 package engine
 
-import "autoresearch/pkg/spec"
+import (
+	"cmp"
+
+	"autoresearch/pkg/spec"
+)
 
 // running takes one attempt that a worker says it runs: the claim, the extension of a lease, the return of a holder
 // thought lost, or a stale holder to be stopped.
@@ -153,12 +157,14 @@ func (e *Engine) lost(now Now, t *task) {
 	switch {
 	case t.Cancelled:
 		e.conclude(now, t, verdict{attempt: t.Lease.Attempt, failure: cancelledFailure("cancelled; its worker was lost")})
-	case int(t.Lost) > e.cfg.MaxLost:
-		e.conclude(now, t, verdict{attempt: t.Lease.Attempt, failure: lostFailure(t, e.cfg.MaxLost)})
+	case int(t.Lost) > e.maxLost(t):
+		e.conclude(now, t, verdict{attempt: t.Lease.Attempt, failure: lostFailure(t, e.maxLost(t))})
 	default:
 		e.requeue(now, t, 0)
 	}
 }
+
+func (e *Engine) maxLost(t *task) int { return cmp.Or(t.policy.MaxLost, e.cfg.MaxLost) }
 
 // requeue puts a task back into the queue.
 func (e *Engine) requeue(now Now, t *task, delay spec.EngineTime) {

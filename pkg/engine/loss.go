@@ -52,7 +52,7 @@ func lostFailure(t *task, limit int) *spec.FailureRecord {
 	}
 	return &spec.FailureRecord{
 		Kind: spec.JobRuntimeFailed, Phase: spec.PhaseJob,
-		Message: fmt.Sprintf("its worker was lost %d times; the limit is %d (--max-lost)", t.Lost, limit),
+		Message: fmt.Sprintf("its worker was lost %d times; the limit is %d (max_lost of its kind, or --max-lost)", t.Lost, limit),
 		Details: map[string]any{
 			"cause": spec.CauseLost, "lost": int(t.Lost), "last_worker": string(t.Lease.Worker), "workers": workers, "losses": losses,
 		},

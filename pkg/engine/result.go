@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -86,7 +87,7 @@ func (e *Engine) failed(now Now, t *task, r Reported) {
 	case r.Failure.Retryable && int(t.Failures) < t.policy.Retries:
 		t.edit().Failures++
 		e.counts.Retries++
-		e.requeue(now, t, t.backoff(&e.cfg))
+		e.requeue(now, t, t.backoff(cmp.Or(t.policy.Backoff, e.cfg.BackoffBase), &e.cfg))
 	default:
 		t.edit().Failures++
 		e.conclude(now, t, r.verdict(r.Failure))
@@ -105,7 +106,7 @@ func (e *Engine) close(t *task, attempt uint32) {
 func (e *Engine) preempted(now Now, t *task, r Reported) {
 	e.counts.Preempted++
 	t.edit().Preempted++
-	if int(t.Preempted) <= e.cfg.MaxPreempted {
+	if int(t.Preempted) <= cmp.Or(t.policy.MaxPreempted, e.cfg.MaxPreempted) {
 		e.requeue(now, t, 0)
 		return
 	}
@@ -127,6 +128,7 @@ func (e *Engine) conclude(now Now, t *task, v verdict) {
 
 // decide gives a task its outcome.
 func (e *Engine) decide(now Now, t *task, v verdict) {
+	e.breaker(t, v.failure)
 	order := e.meta.NextOrder
 	e.meta.NextOrder++
 	e.leave(t)

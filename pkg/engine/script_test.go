@@ -234,6 +234,7 @@ func readConfig(t *testing.T, cfg *Config, l line) {
 	cfg.MaxTaskSize = int(l.number(t, "max-task-size", float64(cfg.MaxTaskSize)))
 	cfg.MaxPayload = int64(l.number(t, "max-payload", float64(cfg.MaxPayload)))
 	cfg.MaxDepth = int(l.number(t, "max-depth", float64(cfg.MaxDepth)))
+	cfg.Breaker = int(l.number(t, "breaker", float64(cfg.Breaker)))
 	cfg.MaxReported = int(l.number(t, "max-reported", float64(cfg.MaxReported)))
 }
 
@@ -243,6 +244,7 @@ func readKind(t *testing.T, cfg *Config, l line) {
 	}
 	cfg.Kinds[l.word(0)] = spec.KindPolicy{
 		Class: l.value("class", ""), Retries: int(l.number(t, "retries", 0)), Uncounted: l.has("uncounted"),
+		Backoff: l.duration(t, "backoff"), MaxLost: int(l.number(t, "max-lost", 0)), MaxPreempted: int(l.number(t, "max-preempted", 0)),
 	}
 }
 

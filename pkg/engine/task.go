@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 	"math/rand/v2"
+	"time"
 
 	"autoresearch/pkg/spec"
 )
@@ -156,11 +157,11 @@ func (t *task) finish(now Now) {
 	r.Ended = now.Wall
 }
 
-// backoff is the delay before the next attempt: exponential in the number of failures, drawn between half and all of
+// backoff is the delay before the next attempt: base at the first failure, exponential in their number, drawn between half and all of
 // it from a source that only the seed, the task and the attempt decide.
-func (t *task) backoff(c *Config) spec.EngineTime {
+func (t *task) backoff(base time.Duration, c *Config) spec.EngineTime {
 	exponent := float64(max(0, int(t.Failures)-1))
-	full := math.Min(float64(c.BackoffMax), float64(c.BackoffBase)*math.Pow(2, exponent))
+	full := math.Min(float64(c.BackoffMax), float64(base)*math.Pow(2, exponent))
 	draw := rand.New(rand.NewPCG(c.Seed, t.Seq<<20^uint64(t.Attempt))).Float64()
 	return spec.EngineTime(full/2 + draw*full/2)
 }

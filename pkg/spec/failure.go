@@ -76,6 +76,8 @@ const (
 	CauseExit           = "exit"
 	CauseSignal         = "signal"
 	CauseOutOfMemory    = "out_of_memory"
+	CauseCPULimit       = "cpu_limit"
+	CauseHardware       = "hardware_fault"
 	CauseTimeout        = "timeout"
 	CauseStalled        = "stalled"
 	CauseLost           = "lost"

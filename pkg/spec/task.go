@@ -243,6 +243,12 @@ type KindPolicy struct {
 	// Retries is the number of further attempts after a retryable failure; lost workers and preemptions are counted
 	// apart.
 	Retries int
+	// Backoff is the delay after the first failure; it doubles with each further one. 0: the run's.
+	Backoff time.Duration
+	// MaxLost and MaxPreempted bound how often a task may lose its worker, and be preempted, before it fails for good. 0:
+	// the run's.
+	MaxLost      int
+	MaxPreempted int
 	// Uncounted kinds (a proposer's) are not experiments: limits on experiments ignore them, their leases are outside the
 	// budget (the slots of their class bound them), and they are not nodes of the hypothesis tree.
 	Uncounted bool
@@ -266,7 +272,19 @@ type Recipe struct {
 	Timeout      time.Duration
 	StallTimeout time.Duration
 	Grace        time.Duration
+	// Limits bound each process of the command.
+	Limits ProcessLimits
 	// Proposer marks a command whose standard output is child specs (a JSON list, or one JSON object a line) and whose
 	// failures are planning failures.
 	Proposer bool
+}
+
+// ProcessLimits bound each process of an experiment; 0: none.
+type ProcessLimits struct {
+	// Memory is its address space, in bytes. CUDA reserves more of that than the machine has memory: not for GPUs.
+	Memory int64
+	// OpenFiles is how many files it may have open.
+	OpenFiles int
+	// CPU is the processor time it may use, in whole seconds.
+	CPU time.Duration
 }

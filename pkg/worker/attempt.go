@@ -43,6 +43,8 @@ type attempt struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	news     news
+	// stall is the quiet time that was allowed, set before the attempt is stopped for it.
+	stall time.Duration
 
 	// decided is set once, by whoever files the outcome: the runner's return, or the patience with it that ran out.
 	decided atomic.Bool
@@ -156,6 +158,7 @@ func (a *attempt) watchStall(limit time.Duration, suspected bool, stalled func()
 	case next > 0:
 		suspected = false
 	case suspected:
+		a.stall = allowed
 		stalled()
 		return
 	default:

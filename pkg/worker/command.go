@@ -2,11 +2,13 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"autoresearch/internal/shim"
 	"autoresearch/pkg/spec"
 )
 
@@ -28,6 +30,7 @@ func (w *worker) runCommand(a *attempt) outcome {
 	cmd.stdout, cmd.stderr = out.stdout, out.stderr
 	oomsBefore := w.oom.count()
 	ended, err := cmd.run(a.ctx)
+	w.noteSupervision(a, ended, err)
 	if closeErr := out.close(); closeErr != nil {
 		w.log.Warn("an attempt's output is incomplete on disk", "run", a.ref.Run, "task", a.ref.Task, "error", closeErr)
 	}
@@ -36,9 +39,9 @@ func (w *worker) runCommand(a *attempt) outcome {
 	}
 	e := ending{exit: ended, recipe: &a.dispatch.Recipe, progressed: a.news.hasProgressed(), stderr: out.tail.lastLines()}
 	if ended.sent != 0 {
-		e.stop = a.stopCause()
+		e.stop, e.stall = a.stopCause(), a.stall
 	}
-	e.memory = w.memoryEvidence(&e, out, oomsBefore)
+	w.gatherEvidence(&e, out, oomsBefore)
 	return e.outcome(files.result, max(resultFileMin, a.dispatch.ResultMax), out.proposal)
 }
 
@@ -69,9 +72,19 @@ func (w *worker) commandOf(a *attempt, files attemptFiles, resumed bool) (*comma
 		stdin = bytes.NewReader(recipe.Stdin)
 	}
 	return &command{
-		path: path, argv: recipe.Argv, env: env, dir: dir, umask: umaskDefault, stdin: stdin, grace: w.grace(recipe), killed: w.killed,
+		path: path, argv: recipe.Argv, env: env, dir: dir, umask: umaskDefault, limits: w.limits(recipe), stdin: stdin, grace: w.grace(recipe), killed: w.killed,
 		started: func() { a.watchLimits(w.stop) },
 	}, nil
+}
+
+// limits are those of the recipe, where it names none those of the worker.
+func (w *worker) limits(recipe *spec.Recipe) shim.Limits {
+	own, given := recipe.Limits, w.o.Limits
+	return shim.Limits{
+		Memory:    uint64(max(0, cmp.Or(own.Memory, given.Memory))),
+		OpenFiles: uint64(max(0, cmp.Or(own.OpenFiles, given.OpenFiles))),
+		CPU:       max(0, cmp.Or(own.CPU, given.CPU)),
+	}
 }
 
 // umaskDefault lets an experiment's files be read by all and written by its user.
@@ -119,18 +132,29 @@ func (c *captured) close() error {
 	return errors.Join(c.stdout.log.close(), c.stderr.log.close())
 }
 
-// memoryEvidence says what tells that a failed command ran out of memory; "" when nothing does.
-func (w *worker) memoryEvidence(e *ending, out *captured, oomsBefore int64) string {
+// gatherEvidence looks for what tells why a command failed that ended by itself.
+func (w *worker) gatherEvidence(e *ending, out *captured, oomsBefore int64) {
 	if e.exit.code == 0 || e.stop != nil {
-		return ""
+		return
 	}
-	if mark, found := out.tail.outOfMemory(); found {
-		return "standard error says " + mark
+	e.hardware = out.tail.hardwareFault()
+	if e.memory = out.tail.outOfMemory(); e.memory == "" && e.exit.killedByOthers() {
+		e.memory = w.oom.evidence(oomsBefore)
 	}
-	if e.exit.killedByOthers() {
-		return w.oom.evidence(oomsBefore)
+}
+
+// noteSupervision counts what the supervision of a command took, and says what the command left behind.
+func (w *worker) noteSupervision(a *attempt, ended exit, err error) {
+	if err != nil {
+		return
 	}
-	return ""
+	w.metrics.launch.Observe(ended.launch.Seconds())
+	w.metrics.cleanup.Observe(ended.cleanup.Seconds())
+	if left := ended.usage.Killed; left > 0 {
+		w.metrics.strays.Add(float64(left))
+		w.log.Info("an experiment left processes behind, which were killed", "run", a.ref.Run, "task", a.ref.Task,
+			"attempt", a.ref.Attempt, "processes", left)
+	}
 }
 
 // outcome turns an ending into what is reported, with the result file and the proposal if there are any.

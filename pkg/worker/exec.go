@@ -45,6 +45,8 @@ type exit struct {
 	// sent is the last signal we sent before the end; 0 when it ended by itself.
 	sent     syscall.Signal
 	duration time.Duration
+	// launch is the time until it ran, cleanup the time from its end until nothing of it was left.
+	launch, cleanup time.Duration
 	// usage is what it used, with all its descendants; zero where nobody counts.
 	usage shim.Usage
 }
@@ -58,16 +60,19 @@ func (c *command) run(ctx context.Context) (exit, error) {
 	}
 	child := newChild(c)
 	go child.live()
+	began := time.Now()
 	if err := <-child.up; err != nil {
 		return exit{}, err
 	}
+	launch := time.Since(began)
 	if c.started != nil {
 		c.started()
 	}
 	sent := c.supervise(ctx, child)
 	<-child.gone
 	ended := child.end
-	ended.sent = sent
+	ended.sent, ended.launch = sent, launch
+	ended.cleanup = time.Since(began) - ended.duration
 	return ended, nil
 }
 

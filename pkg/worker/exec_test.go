@@ -110,7 +110,7 @@ func TestKilledByTheKernel(t *testing.T) {
 	if err := os.WriteFile(events, []byte("oom_kill 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e.memory = w.memoryEvidence(&e, &captured{tail: &tail{}}, 0)
+	w.gatherEvidence(&e, &captured{tail: &tail{}}, 0)
 	if f := e.judge(); f.Cause() != spec.CauseOutOfMemory || f.Kind != spec.JobRuntimeFailed || !f.Retryable {
 		t.Errorf("with evidence it is filed as %+v", f)
 	}

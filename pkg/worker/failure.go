@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -29,6 +30,10 @@ type ending struct {
 	progressed bool
 	// memory is the evidence that memory ran out; "" when there is none.
 	memory string
+	// hardware is the evidence that the hardware failed; "" when there is none.
+	hardware string
+	// stall is the quiet time that was allowed when it was found stalled.
+	stall time.Duration
 	// own is the failure in the result file; fileErr says why the file cannot be used.
 	own     *spec.FailureRecord
 	fileErr error
@@ -59,7 +64,7 @@ func (e *ending) judge() *spec.FailureRecord {
 func (e *ending) stopped() *spec.FailureRecord {
 	if errors.Is(e.stop, errStalled) {
 		return e.record(spec.JobStalled, spec.PhaseJob, spec.CauseStalled, true, fmt.Sprintf(
-			"stalled: no output and no progress for %v", e.recipe.StallTimeout))
+			"stalled: no output and no progress for %v", cmp.Or(e.stall, e.recipe.StallTimeout)))
 	}
 	return e.record(spec.JobRuntimeFailed, spec.PhaseJob, spec.CauseTimeout, true,
 		fmt.Sprintf("timeout: still running after %v", e.recipe.Timeout))
@@ -67,9 +72,13 @@ func (e *ending) stopped() *spec.FailureRecord {
 
 // crashed is the failure of a command that ended badly by itself.
 func (e *ending) crashed() *spec.FailureRecord {
-	if e.memory != "" {
-		f := e.record(spec.JobRuntimeFailed, spec.PhaseJob, spec.CauseOutOfMemory, true, "out of memory: "+e.memory)
-		return f
+	switch {
+	case e.hardware != "":
+		return e.record(spec.JobRuntimeFailed, spec.PhaseJob, spec.CauseHardware, true, "hardware fault: "+e.hardware)
+	case e.memory != "":
+		return e.record(spec.JobRuntimeFailed, spec.PhaseJob, spec.CauseOutOfMemory, true, "out of memory: "+e.memory)
+	case e.exit.signal == "SIGXCPU":
+		return e.record(spec.JobRuntimeFailed, spec.PhaseJob, spec.CauseCPULimit, true, "processor time limit: it has used all it may")
 	}
 	kind, when := spec.JobStartupFailed, "before the first progress or metric"
 	if e.progressed {
@@ -144,6 +153,10 @@ func (e *ending) completed(f spec.FailureRecord) *spec.FailureRecord {
 	}
 	if e.stderr != "" {
 		details["stderr_tail"] = e.stderr
+	}
+	if used := e.exit.usage; used.MaxRSS > 0 {
+		details["max_rss"] = used.MaxRSS
+		details["cpu_seconds"] = math.Round((used.User+used.System).Seconds()*1000) / 1000
 	}
 	for name, value := range f.Details {
 		details[name] = value

@@ -90,6 +90,9 @@ func (w *worker) unreadiness() (reasons []string) {
 	if w.leaving.Load() {
 		reasons = append(reasons, "leaving")
 	}
+	if most, reason, _ := w.breaker.state(time.Now()); most >= 0 {
+		reasons = append(reasons, reason)
+	}
 	return reasons
 }
 

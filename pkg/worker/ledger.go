@@ -82,6 +82,7 @@ type ledger struct {
 	order    list.List // of *result: finished, oldest first
 	epochs   map[spec.RunName]uint64
 	leaving  bool
+	most     int           // attempts a class may run at once; -1: as many as it has slots
 	active   int           // attempts without an outcome
 	idle     chan struct{} // has a token after active became 0
 }
@@ -89,7 +90,7 @@ type ledger struct {
 func newLedger(slots map[string]int, now time.Time) *ledger {
 	l := &ledger{
 		running: map[attemptKey]*attempt{}, finished: map[attemptKey]*result{}, epochs: map[spec.RunName]uint64{},
-		idle: make(chan struct{}, 1),
+		idle: make(chan struct{}, 1), most: -1,
 	}
 	for class, size := range slots {
 		l.pools = append(l.pools, &pool{class: class, size: size, freed: make(chan struct{}, 1), heard: now})
@@ -104,6 +105,31 @@ func (l *ledger) free(p *pool) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return p.size - p.busy
+}
+
+// offered returns how many of a pool's free slots may be filled now.
+func (l *ledger) offered(p *pool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.room(p)
+}
+
+// room is offered, under the lock.
+func (l *ledger) room(p *pool) int {
+	if l.most >= 0 {
+		return max(0, min(l.most, p.size)-p.busy)
+	}
+	return p.size - p.busy
+}
+
+// bound changes how many attempts a class may run at once; -1 is no bound.
+func (l *ledger) bound(most int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most = most
+	for _, p := range l.pools {
+		notify(p.freed) // so that its loop looks again
+	}
 }
 
 // hold takes a slot for the attempt and lists it as running. It reports false, and does nothing, when this worker runs the
@@ -425,7 +451,7 @@ func (l *ledger) heartbeat() (u *bus.Uplink, lease time.Duration) {
 	defer l.mu.Unlock()
 	u = &bus.Uplink{Full: true, Leaving: l.leaving, Running: make([]bus.Holding, 0, len(l.running))}
 	for _, p := range l.pools {
-		free := p.size - p.busy
+		free := l.room(p)
 		if p.deaf || l.leaving {
 			free = 0
 		}

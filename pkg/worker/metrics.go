@@ -15,6 +15,9 @@ type metrics struct {
 	attempts *prometheus.CounterVec   // class, outcome
 	duration *prometheus.HistogramVec // class
 
+	launch, cleanup prometheus.Histogram
+	strays          prometheus.Counter
+
 	pullFailures      *prometheus.CounterVec // class
 	duplicates        prometheus.Counter
 	abandoned         prometheus.Counter
@@ -22,6 +25,8 @@ type metrics struct {
 	heartbeatFailures prometheus.Counter
 	publishFailures   prometheus.Counter
 	spoolFailures     prometheus.Counter
+
+	breakerTrips prometheus.Counter
 
 	state *stateCollector
 }
@@ -39,6 +44,11 @@ func newMetrics(w *worker) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + name, Help: help})
 	}
+	histogram := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: metricPrefix + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.001, 2, 14), // 1 ms to 8 s
+		})
+	}
 	return &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: metricPrefix + "attempts_total", Help: "Attempts that ended, by outcome.",
@@ -47,6 +57,10 @@ func newMetrics(w *worker) *metrics {
 			Name: metricPrefix + "attempt_duration_seconds", Help: "Wall time of attempts.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 14), // 1 ms to 19 h
 		}, []string{"class"}),
+		launch: histogram("launch_seconds", "Supervision latency: from the order to start a command until it runs."),
+		cleanup: histogram("cleanup_seconds",
+			"Supervision latency: from the end of a command until nothing of it is left."),
+		strays: counter("strays_killed_total", "Processes that experiments left behind and that were killed."),
 		pullFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: metricPrefix + "pull_failures_total", Help: "Requests for tasks that failed.",
 		}, []string{"class"}),
@@ -56,6 +70,7 @@ func newMetrics(w *worker) *metrics {
 		heartbeatFailures: counter("heartbeat_failures_total", "Heartbeats and start notices that could not be sent."),
 		publishFailures:   counter("publish_failures_total", "Publishes of results that failed and are tried again."),
 		spoolFailures:     counter("spool_failures_total", "Writes to the spool that failed; the results stay in memory."),
+		breakerTrips:      counter("breaker_trips_total", "Times the worker took itself out: its attempts failed in a row in one way."),
 		state:             &stateCollector{worker: w},
 	}
 }
@@ -82,8 +97,8 @@ func (m *metrics) ended(class string, o outcome, took time.Duration) {
 // register adds all metrics and returns how to take them out again.
 func (m *metrics) register(registerer prometheus.Registerer) (unregister func(), err error) {
 	all := []prometheus.Collector{
-		m.attempts, m.duration, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
-		m.publishFailures, m.spoolFailures, m.state,
+		m.attempts, m.duration, m.launch, m.cleanup, m.strays, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
+		m.publishFailures, m.spoolFailures, m.breakerTrips, m.state,
 	}
 	var added []prometheus.Collector
 	unregister = func() {
@@ -107,6 +122,7 @@ func (m *metrics) register(registerer prometheus.Registerer) (unregister func(),
 var (
 	slotsDesc = prometheus.NewDesc(metricPrefix+"slots",
 		"Slots by class and state: free, busy, or deaf (free, but the class cannot pull).", []string{"class", "state"}, nil)
+	breakerDesc    = prometheus.NewDesc(metricPrefix+"breaker_open", "1 while the worker has taken itself out.", nil, nil)
 	spoolBytesDesc = prometheus.NewDesc(metricPrefix+"spool_bytes", "Size of the spool file.", nil, nil)
 	spoolDesc      = prometheus.NewDesc(metricPrefix+"spool_entries", "Results in the spool file.", nil, nil)
 	unreceiptDesc  = prometheus.NewDesc(metricPrefix+"unreceipted_results", "Results without a receipt, in memory and on disk.",
@@ -118,7 +134,7 @@ type stateCollector struct{ worker *worker }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{slotsDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
+	for _, desc := range []*prometheus.Desc{slotsDesc, breakerDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
 		ch <- desc
 	}
 }
@@ -134,6 +150,11 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(slotsDesc, idle[false], s.class, "free")
 		gauge(slotsDesc, idle[true], s.class, "deaf")
 	}
+	open := 0
+	if most, _, _ := c.worker.breaker.state(time.Now()); most >= 0 {
+		open = 1
+	}
+	gauge(breakerDesc, open)
 	size, entries := c.worker.spool.volume()
 	gauge(spoolBytesDesc, int(size))
 	gauge(spoolDesc, entries)

@@ -119,14 +119,27 @@ var outOfMemoryMarks = [][]byte{
 	[]byte("MemoryError"), []byte("std::bad_alloc"), []byte("RESOURCE_EXHAUSTED: Out of memory"),
 }
 
-// outOfMemory reports whether the stream's end says that memory ran out, and by which words.
-func (t *tail) outOfMemory() (mark string, found bool) {
-	for _, mark := range outOfMemoryMarks {
+// outOfMemory returns the words by which the stream's end says that memory ran out; "" when it does not.
+func (t *tail) outOfMemory() (evidence string) { return t.evidence(outOfMemoryMarks) }
+
+// hardwareMarks are what programs print when a GPU, or its driver, has failed. Another attempt may do better on another.
+var hardwareMarks = [][]byte{
+	[]byte("uncorrectable ECC error"), []byte("CUDA_ERROR_ECC_UNCORRECTABLE"), []byte("CUDA_ERROR_NVLINK_UNCORRECTABLE"),
+	[]byte("GPU is lost"), []byte("fallen off the bus"), []byte("CUDA_ERROR_HARDWARE_STACK_ERROR"), []byte("NVRM: Xid"),
+	[]byte("CUDA driver initialization failed"), []byte("no CUDA-capable device is detected"),
+	[]byte("CUDA-capable device(s) is/are busy or unavailable"),
+}
+
+// hardwareFault returns the words by which the stream's end says that the hardware has failed; "" when it does not.
+func (t *tail) hardwareFault() (evidence string) { return t.evidence(hardwareMarks) }
+
+func (t *tail) evidence(marks [][]byte) string {
+	for _, mark := range marks {
 		if bytes.Contains(t.buf, mark) {
-			return string(mark), true
+			return "standard error says " + string(mark)
 		}
 	}
-	return "", false
+	return ""
 }
 
 // proposal collects what a proposer prints, without its progress lines.

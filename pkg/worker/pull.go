@@ -29,13 +29,10 @@ func (w *worker) pullLoop(ctx context.Context, p *pool) {
 	}()
 	failures, probe := 0, false
 	for ctx.Err() == nil {
-		free := w.ledger.free(p)
+		free := w.ledger.offered(p)
 		w.ledger.setWanting(p, free > 0, time.Now())
 		if free == 0 {
-			select {
-			case <-ctx.Done():
-			case <-p.freed:
-			}
+			w.awaitRoom(ctx, p)
 			continue
 		}
 		expiry := pullExpiry
@@ -54,6 +51,24 @@ func (w *worker) pullLoop(ctx context.Context, p *pool) {
 			failures, probe = 0, false
 			w.pullWorked(p)
 		}
+	}
+}
+
+// awaitRoom waits until a slot of the pool may be free, or the breaker lets the worker try again.
+func (w *worker) awaitRoom(ctx context.Context, p *pool) {
+	_, _, wait := w.breaker.state(time.Now())
+	if wait == 0 {
+		wait = forever
+	}
+	again := time.NewTimer(wait)
+	defer again.Stop()
+	select {
+	case <-ctx.Done():
+	case <-p.freed:
+	case <-again.C:
+		most, _, _ := w.breaker.state(time.Now())
+		w.ledger.bound(most)
+		notify(w.beat)
 	}
 }
 

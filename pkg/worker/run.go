@@ -59,10 +59,17 @@ type Options struct {
 	Heartbeat time.Duration
 	// Grace is the time between SIGTERM and SIGKILL where the recipe names none; GraceDefault when 0.
 	Grace time.Duration
+	// Limits bound each process of experiments that name none.
+	Limits spec.ProcessLimits
 	// DrainTimeout is how long attempts may go on once Run's context is done. 0: they are stopped at once.
 	DrainTimeout time.Duration
 	// Kill, when closed, ends everything at once: SIGKILL to all processes, nothing more is reported.
 	Kill <-chan struct{}
+
+	// Breaker is after how many tasks in a row that failed in the same way the worker takes itself out; BreakerDefault when
+	// 0, never when negative. BreakerPause is how long until it tries again; BreakerPauseDefault when 0.
+	Breaker      int
+	BreakerPause time.Duration
 
 	// HTTPAddr is where /healthz, /readyz and /metrics are served; nowhere when empty.
 	HTTPAddr string
@@ -102,6 +109,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.Heartbeat, HeartbeatDefault)
 	setDefault(&o.Grace, GraceDefault)
 	setDefault(&o.OutputMax, outputMaxDefault)
+	setDefault(&o.Breaker, BreakerDefault)
+	setDefault(&o.BreakerPause, BreakerPauseDefault)
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
@@ -134,6 +143,7 @@ type worker struct {
 	ledger   *ledger
 	commits  commits
 	outboxes outboxes
+	breaker  breaker
 
 	beat     chan struct{} // a token asks for a heartbeat at once
 	notice   chan struct{} // a token asks for a start notice
@@ -240,6 +250,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		o: o, who: who, host: host, spool: spool, oom: findOOMCounter(),
 		log:      o.Logger.With("worker", who.ID),
 		ledger:   newLedger(o.Slots, time.Now()),
+		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
 		commits:  commits{wake: make(chan struct{}, 1)},
 		outboxes: outboxes{lanes: map[lane]*outbox{}, empty: make(chan struct{}, 1)},
 		beat:     make(chan struct{}, 1),

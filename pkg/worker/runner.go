@@ -124,6 +124,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 	w.notes.note(spec.NoteEnded, a.ref, o.ending())
 	now := time.Now()
 	w.metrics.ended(a.pool.class, o, now.Sub(a.started))
+	w.noteOutcome(a, o, now)
 	if o.discarded {
 		w.ledger.drop(a)
 		w.ledger.letGo(a)

@@ -180,7 +180,10 @@ func (c *Command) Policies() (policies map[string]spec.KindPolicy, strict bool) 
 }
 
 func (k *Kind) policy() spec.KindPolicy {
-	return spec.KindPolicy{Class: k.Class, Timeout: k.Timeout, StallTimeout: k.StallTimeout, Retries: k.Retries}
+	return spec.KindPolicy{
+		Class: k.Class, Timeout: k.Timeout, StallTimeout: k.StallTimeout, Retries: k.Retries, Backoff: k.Backoff,
+		MaxLost: k.MaxLost, MaxPreempted: k.MaxPreempted,
+	}
 }
 
 // Limits returns the stop rules that the engine keeps, and what bounds single tasks and results.
@@ -220,7 +223,11 @@ func (k *Kind) recipe(task spec.TaskSpec, dir string) (spec.Recipe, error) {
 	if err != nil {
 		return spec.Recipe{}, err
 	}
-	recipe := spec.Recipe{Dir: dir, Timeout: k.Timeout, StallTimeout: k.StallTimeout, Grace: k.Grace}
+	recipe := spec.Recipe{Dir: dir, Grace: k.Grace, Limits: k.Limits}
+	recipe.Timeout, recipe.StallTimeout, err = task.TimeLimits(k.Timeout, k.StallTimeout)
+	if err != nil {
+		return spec.Recipe{}, err
+	}
 	for _, argument := range k.argv {
 		text, err := argument.render(values)
 		if err != nil {

@@ -373,3 +373,41 @@ func TestSummarize(t *testing.T) {
 		t.Error("a broken workdir has a summary")
 	}
 }
+
+func TestLimitsReachTheRecipe(t *testing.T) {
+	t.Parallel()
+	f, err := Parse("w.yaml", []byte(`
+kinds:
+  train:
+    command: [x]
+    timeout: 1h
+    backoff: 5s
+    max_lost: 2
+    max_preempted: 3
+    limits: {memory: 2GiB, open_files: 64, cpu: 10m}
+initial:
+  - {id: a, kind: train}
+  - {id: b, kind: train, timeout: 5m, stall_timeout: 1m}
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCommand(f, "")
+	limits := spec.ProcessLimits{Memory: 2 << 30, OpenFiles: 64, CPU: 10 * time.Minute}
+	for i, want := range [][2]time.Duration{{time.Hour, 0}, {5 * time.Minute, time.Minute}} {
+		recipe, err := c.Recipe(f.Initial[i])
+		if err != nil || recipe.Timeout != want[0] || recipe.StallTimeout != want[1] || recipe.Limits != limits {
+			t.Errorf("%s: %+v, %v", f.Initial[i].ID, recipe, err)
+		}
+	}
+	policies, _ := c.Policies()
+	if p := policies["train"]; p.Backoff != 5*time.Second || p.MaxLost != 2 || p.MaxPreempted != 3 {
+		t.Errorf("policy %+v", p)
+	}
+	for _, wrong := range []string{"1MiB", "-1", "lots", "99999999TiB"} {
+		_, err := Parse("w.yaml", []byte("kinds: {t: {command: [x], limits: {memory: "+wrong+"}}}\ninitial: [{id: a, kind: t}]\n"), nil)
+		if err == nil || !strings.Contains(err.Error(), "kinds.t.limits.memory") {
+			t.Errorf("memory %s: %v", wrong, err)
+		}
+	}
+}

@@ -197,14 +197,15 @@ func TestSchema(t *testing.T) {
 		schema object
 		keys   keys
 	}{
-		"file":      {top, r.fileKeys(f)},
-		"objective": {top.Properties["objective"], r.objectiveKeys(f)},
-		"limits":    {top.Properties["limits"], r.limitsKeys(&f.Limits)},
-		"stop":      {top.Properties["stop"], r.stopKeys(&f.Stop)},
-		"kind":      {root.Defs["kind"], r.kindKeys(&Kind{})},
-		"initial":   {root.Defs["initial"], r.initialKeys(&spec.TaskSpec{})},
-		"dimension": {root.Defs["dimension"], r.dimensionKeys(&Dimension{})},
-		"proposer":  {root.Defs["proposer"], r.proposerKeys(&Proposer{})},
+		"file":        {top, r.fileKeys(f)},
+		"objective":   {top.Properties["objective"], r.objectiveKeys(f)},
+		"limits":      {top.Properties["limits"], r.limitsKeys(&f.Limits)},
+		"stop":        {top.Properties["stop"], r.stopKeys(&f.Stop)},
+		"kind":        {root.Defs["kind"], r.kindKeys(&Kind{})},
+		"kind limits": {root.Defs["kind"].Properties["limits"], r.processLimitKeys(&spec.ProcessLimits{})},
+		"initial":     {root.Defs["initial"], r.initialKeys(&spec.TaskSpec{})},
+		"dimension":   {root.Defs["dimension"], r.dimensionKeys(&Dimension{})},
+		"proposer":    {root.Defs["proposer"], r.proposerKeys(&Proposer{})},
 	} {
 		got, want := slices.Sorted(maps.Keys(section.schema.Properties)), slices.Sorted(maps.Keys(section.keys))
 		if !slices.Equal(got, want) {

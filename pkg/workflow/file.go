@@ -70,8 +70,15 @@ type Kind struct {
 	Timeout      time.Duration
 	StallTimeout time.Duration
 	Grace        time.Duration
-	// Retries is the number of further attempts after a retryable failure; 0 by default.
+	// Retries is the number of further attempts after a retryable failure; 0 by default. Backoff is the delay before the
+	// first of them, doubling with each further one; the run's when 0.
 	Retries int
+	Backoff time.Duration
+	// MaxLost and MaxPreempted bound how often a task may lose its worker, and be preempted; the run's when 0.
+	MaxLost      int
+	MaxPreempted int
+	// Limits bound each process.
+	Limits spec.ProcessLimits
 
 	argv []template
 	env  []variable

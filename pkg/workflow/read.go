@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -68,11 +69,32 @@ func (r *reader) kindKeys(k *Kind) keys {
 		"stall_timeout": func(n *node, field string) { k.StallTimeout = r.duration(n, field, 0) },
 		"grace":         func(n *node, field string) { k.Grace = r.duration(n, field, time.Millisecond) },
 		"retries":       func(n *node, field string) { k.Retries = r.integer(n, field, 0, math.MaxInt32) },
+		"backoff":       func(n *node, field string) { k.Backoff = r.duration(n, field, time.Millisecond) },
+		"max_lost":      func(n *node, field string) { k.MaxLost = r.integer(n, field, 1, math.MaxInt32) },
+		"max_preempted": func(n *node, field string) { k.MaxPreempted = r.integer(n, field, 1, math.MaxInt32) },
+		"limits":        func(n *node, field string) { r.object(n, field, r.processLimitKeys(&k.Limits)) },
+	}
+}
+
+func (r *reader) processLimitKeys(l *spec.ProcessLimits) keys {
+	return keys{
+		"memory":     func(n *node, field string) { l.Memory = r.memory(n, field) },
+		"open_files": func(n *node, field string) { l.OpenFiles = r.integer(n, field, 8, math.MaxInt32) },
+		"cpu":        func(n *node, field string) { l.CPU = r.duration(n, field, time.Second) },
 	}
 }
 
 func (r *reader) initialKeys(s *spec.TaskSpec) keys {
+	own := func(key string) func(n *node, field string) {
+		return func(n *node, field string) {
+			value := strconv.Quote(r.duration(n, field, 0).String())
+			s.Extra = append(s.Extra, spec.Field{Name: key, Value: json.RawMessage(value)})
+		}
+	}
 	return keys{
+		spec.KeyTimeout:      own(spec.KeyTimeout),
+		spec.KeyStallTimeout: own(spec.KeyStallTimeout),
+
 		"id":       func(n *node, field string) { s.ID = spec.TaskID(r.text(n, field)) },
 		"kind":     func(n *node, field string) { s.Kind = r.text(n, field) },
 		"priority": func(n *node, field string) { s.Priority = r.priority(n, field) },
@@ -273,6 +295,21 @@ func (r *reader) duration(n *node, field string, low time.Duration) time.Duratio
 		r.refuse(n.at, field, "%s is too short; the least is %s", n.text, low)
 	}
 	return max(value, low)
+}
+
+// memoryMin is the least limit on memory: below it no program starts.
+const memoryMin = 16 << 20
+
+// memory reads the size of a process.
+func (r *reader) memory(n *node, field string) int64 {
+	bytes, err := spec.ParseSize(n.text)
+	switch {
+	case n.shape != scalarShape || err != nil:
+		r.refuse(n.at, field, "%s is no size; write it like 512MiB or 16GiB", n.what())
+	case bytes < memoryMin:
+		r.refuse(n.at, field, "%s is too small; the least is %s", n.text, spec.FormatSize(memoryMin))
+	}
+	return bytes
 }
 
 // command reads an argument list, each argument a template.

@@ -75,3 +75,17 @@ func TestMaxDuration(t *testing.T) {
 	s.workdir.wantCompleted(ids(all)...)
 	s.lab.wantOnce(ids(all)...)
 }
+
+// TestBreaker stops a search whose experiments all fail in the same way, and goes on when a person says so.
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	all := tasks(13, "t%d", payload{"exit": 7})
+	s := newSearch(t, 1, all, "")
+	engine := s.begin()
+	engine.wantExit(3)
+	engine.wantSaid("breaker: the last 10 tasks all failed in the same way (job_runtime_failed, cause exit, exit_code 7)")
+	s.workdir.wantStatus("stopped", 3, 0)
+	s.resume("--no-breaker").wantExit(0)
+	s.workdir.wantStatus("stopped", 0, 0)
+	s.lab.wantOnce(ids(all)...)
+}
