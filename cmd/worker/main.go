@@ -27,6 +27,9 @@ type options struct {
 	drain            time.Duration
 	memory           string
 	breaker          int
+	checkpoints      string
+	keepAttempts     time.Duration
+	keepCheckpoints  time.Duration
 	limits           spec.ProcessLimits
 	nats             cli.NATSFlags
 	log              cli.LogFlags
@@ -60,6 +63,12 @@ at once.`,
 	fs.StringVar(&o.memory, "limit-memory", "", "address space `SIZE` of each process of an experiment, as 16GiB; empty: no limit")
 	fs.IntVar(&o.limits.OpenFiles, "limit-open-files", 0, "how many files each process of an experiment may open; 0: no limit")
 	fs.DurationVar(&o.limits.CPU, "limit-cpu", 0, "processor time of each process of an experiment; 0: no limit")
+	fs.StringVar(&o.checkpoints, "checkpoint-root", "",
+		"`DIR` that workers share for checkpoints: the next attempt finds the last one's wherever it runs")
+	fs.DurationVar(&o.keepAttempts, "keep-attempts", worker.KeepAttemptsDefault,
+		"how long attempts' directories are kept after their last change; negative: for ever")
+	fs.DurationVar(&o.keepCheckpoints, "keep-checkpoints", worker.KeepCheckpointsDefault,
+		"the same below --checkpoint-root; longer than a task may wait between two attempts")
 	fs.StringVar(&o.http, "http", "", "serve /healthz, /readyz and /metrics on `ADDR`")
 	o.nats.Add(fs)
 	o.log.Add(fs)
@@ -90,6 +99,7 @@ func run(parent context.Context, o *options) error {
 	err = worker.Run(ctx, worker.Options{
 		Bus: options, Dir: o.dir, Slots: slots, Heartbeat: o.heartbeat, Grace: o.grace,
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
+		CheckpointRoot: o.checkpoints, KeepAttempts: o.keepAttempts, KeepCheckpoints: o.keepCheckpoints,
 		Breaker: cmp.Or(o.breaker, -1), Limits: o.limits,
 	})
 	if errors.Is(err, worker.ErrKilled) {

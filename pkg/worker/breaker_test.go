@@ -43,7 +43,7 @@ func TestBreaker(t *testing.T) {
 		}
 		run("bad")
 		opened := time.Now()
-		if time.Sleep(time.Second); free() != 0 {
+		if time.Sleep(2 * HeartbeatDefault); free() != 0 {
 			t.Fatal("it offers a slot after three failures in a row")
 		}
 		run("bad") // is pulled when it tries again
@@ -55,7 +55,7 @@ func TestBreaker(t *testing.T) {
 		if waited := time.Since(again); waited < 2*BreakerPauseDefault || waited > 2*BreakerPauseDefault+pullExpiry {
 			t.Errorf("it tried once more after %v", waited)
 		}
-		if time.Sleep(time.Second); free() != 1 {
+		if time.Sleep(2 * HeartbeatDefault); free() != 1 {
 			t.Error("it is still out after a success")
 		}
 	})

@@ -13,8 +13,8 @@ import (
 // checkpointSearchMax is how many attempts back a checkpoint is looked for.
 const checkpointSearchMax = 1000
 
-// seedCheckpoint makes the checkpoint directory of an attempt: a copy of the newest earlier attempt's that holds anything
-// on this machine, or an empty one. One that is there already, from a try that a crash ended, stays as it is. The copy
+// seedCheckpoint makes the checkpoint directory of an attempt: a copy of the newest earlier attempt's that holds anything,
+// on this machine or below the shared root, or an empty one. One that is there already, from a try that a crash ended, stays as it is. The copy
 // appears whole or not at all. It reports whether the directory holds anything.
 func (w *worker) seedCheckpoint(a *attempt, dir string) (resumed bool, err error) {
 	if holdsFiles(dir) {
@@ -22,7 +22,10 @@ func (w *worker) seedCheckpoint(a *attempt, dir string) (resumed bool, err error
 	}
 	earlier := w.earlierCheckpoint(a)
 	if earlier == "" {
-		return false, os.MkdirAll(dir, 0o755)
+		return false, makeDir(dir)
+	}
+	if err := makeDir(filepath.Dir(dir)); err != nil {
+		return false, err
 	}
 	partial := dir + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
@@ -40,7 +43,7 @@ func (w *worker) seedCheckpoint(a *attempt, dir string) (resumed bool, err error
 // earlierCheckpoint returns the newest earlier attempt's checkpoint directory that holds anything; "" when there is none.
 func (w *worker) earlierCheckpoint(a *attempt) string {
 	for back := uint32(1); back <= checkpointSearchMax && back < a.ref.Attempt; back++ {
-		dir := filepath.Join(w.o.AttemptDir(a.ref.Run, a.ref.Task, a.ref.Attempt-back), checkpointDirName)
+		dir := w.checkpointDir(a, a.ref.Attempt-back)
 		if holdsFiles(dir) {
 			return dir
 		}

@@ -55,8 +55,21 @@ func (w *worker) filesOf(a *attempt) attemptFiles {
 		result:     filepath.Join(dir, resultFileName),
 		stdout:     filepath.Join(dir, stdoutFileName),
 		stderr:     filepath.Join(dir, stderrFileName),
-		checkpoint: filepath.Join(dir, checkpointDirName),
+		checkpoint: w.checkpointDir(a, a.ref.Attempt),
 	}
+}
+
+// checkpointDir names the checkpoint directory of an attempt of a's task: its own below Options.CheckpointRoot, where every
+// worker that shares that path finds it, else in the attempt's directory. Runs of one name are told apart by their number.
+func (w *worker) checkpointDir(a *attempt, attempt uint32) string {
+	if w.o.CheckpointRoot == "" {
+		return filepath.Join(w.o.AttemptDir(a.ref.Run, a.ref.Task, attempt), checkpointDirName)
+	}
+	run := spec.EncodeName(string(a.ref.Run))
+	if a.dispatch.RunID != "" {
+		run += "." + spec.EncodeName(a.dispatch.RunID)
+	}
+	return filepath.Join(w.o.CheckpointRoot, run, spec.EncodeName(string(a.ref.Task)), strconv.FormatUint(uint64(attempt), 10))
 }
 
 // attemptDirDefault is the layout below Options.Dir.
@@ -89,7 +102,7 @@ func PrepareDir(ctx context.Context) (resumed bool, err error) {
 // prepare makes the files an attempt begins with. The directory may hold those of a try that a crash ended: a result left
 // there is removed, the checkpoint is kept.
 func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err error) {
-	if err := os.MkdirAll(files.dir, 0o755); err != nil {
+	if err := makeDir(files.dir); err != nil {
 		return false, fmt.Errorf("make attempt directory: %w", err)
 	}
 	if err := os.RemoveAll(files.result); err != nil {

@@ -93,6 +93,11 @@ func (w *worker) unreadiness() (reasons []string) {
 	if most, reason, _ := w.breaker.state(time.Now()); most >= 0 {
 		reasons = append(reasons, reason)
 	}
+	for _, p := range w.ledger.slots() {
+		if p.unserved {
+			reasons = append(reasons, fmt.Sprintf("class %s: no coordinator serves it", p.class))
+		}
+	}
 	return reasons
 }
 

@@ -39,6 +39,8 @@ type pool struct {
 	deaf bool
 	// freed has a token after slots became free.
 	freed chan struct{}
+	// unserved says that no coordinator has made the class's queue.
+	unserved bool
 	// wanting says that there are free slots to pull for, heard is when a pull last worked or wanting began; for health.
 	wanting bool
 	heard   time.Time
@@ -405,6 +407,16 @@ func (l *ledger) all() (attempts []*attempt) {
 	return attempts
 }
 
+// everyRunning returns every attempt that is listed as running, those that have ended too.
+func (l *ledger) everyRunning() (attempts []*attempt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.running {
+		attempts = append(attempts, a)
+	}
+	return attempts
+}
+
 // current reports whether an answer of this epoch counts, and remembers it.
 func (l *ledger) current(run spec.RunName, epoch uint64) bool {
 	l.mu.Lock()
@@ -432,6 +444,15 @@ func (l *ledger) setDeaf(p *pool, deaf bool, now time.Time) (changed bool) {
 	if !deaf {
 		p.heard = now
 	}
+	return changed
+}
+
+// setUnserved notes whether the pool's queue is missing, and reports whether that is news.
+func (l *ledger) setUnserved(p *pool, unserved bool) (changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed = p.unserved != unserved
+	p.unserved = unserved
 	return changed
 }
 

@@ -17,6 +17,7 @@ type metrics struct {
 
 	launch, cleanup prometheus.Histogram
 	strays          prometheus.Counter
+	swept           prometheus.Counter
 
 	pullFailures      *prometheus.CounterVec // class
 	duplicates        prometheus.Counter
@@ -61,6 +62,7 @@ func newMetrics(w *worker) *metrics {
 		cleanup: histogram("cleanup_seconds",
 			"Supervision latency: from the end of a command until nothing of it is left."),
 		strays: counter("strays_killed_total", "Processes that experiments left behind and that were killed."),
+		swept:  counter("directories_removed_total", "Old directories of attempts and checkpoints that were removed."),
 		pullFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: metricPrefix + "pull_failures_total", Help: "Requests for tasks that failed.",
 		}, []string{"class"}),
@@ -97,7 +99,7 @@ func (m *metrics) ended(class string, o outcome, took time.Duration) {
 // register adds all metrics and returns how to take them out again.
 func (m *metrics) register(registerer prometheus.Registerer) (unregister func(), err error) {
 	all := []prometheus.Collector{
-		m.attempts, m.duration, m.launch, m.cleanup, m.strays, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
+		m.attempts, m.duration, m.launch, m.cleanup, m.strays, m.swept, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
 		m.publishFailures, m.spoolFailures, m.breakerTrips, m.state,
 	}
 	var added []prometheus.Collector

@@ -84,6 +84,9 @@ func (w *worker) pull(ctx context.Context, p *pool, batch int, expiry time.Durat
 }
 
 func (w *worker) pullWorked(p *pool) {
+	if w.ledger.setUnserved(p, false) {
+		w.log.Info("the class is served now", "class", p.class)
+	}
 	if w.ledger.setDeaf(p, false, time.Now()) {
 		w.log.Debug("the class hears its tasks", "class", p.class, "slots", p.size)
 		notify(w.beat)
@@ -98,7 +101,10 @@ func (w *worker) pullFailed(p *pool, failures int, err error) {
 	if errors.Is(err, bus.ErrMissing) {
 		// No coordinator has made the class's queue yet, or it is being made again: that is no fault of this worker's.
 		w.ledger.setWanting(p, false, time.Now())
-		w.log.Debug("waiting for a coordinator to make the class's queue", "class", p.class)
+		if w.ledger.setUnserved(p, true) {
+			w.log.Warn("no coordinator serves this class yet: its slots wait until one does; is the name right?",
+				"class", p.class, "slots", p.size)
+		}
 		return
 	}
 	if failures == 1 {

@@ -45,6 +45,14 @@ type Options struct {
 	// AttemptDir names the directory of an attempt, absolute; below Dir when nil. It must be pure and give different
 	// attempts different directories.
 	AttemptDir func(run spec.RunName, task spec.TaskID, attempt uint32) string
+	// CheckpointRoot is a path that workers share, below which checkpoint directories lie: the next attempt of a task finds the
+	// last one's wherever it runs. Empty: in the attempts' directories, for this machine alone.
+	CheckpointRoot string
+	// KeepAttempts is how long the directory of an attempt is kept after its last change, where AttemptDir is nil, and
+	// KeepCheckpoints the same below CheckpointRoot; KeepAttemptsDefault and KeepCheckpointsDefault when 0, for ever when
+	// negative.
+	KeepAttempts    time.Duration
+	KeepCheckpoints time.Duration
 	// Slots is the number of slots of each class.
 	Slots map[string]int
 	// Runners execute kinds in this process and take precedence over recipes.
@@ -103,7 +111,16 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("worker directory: %w", err)
 	}
 	o.Dir = dir
-	if o.AttemptDir == nil {
+	if o.CheckpointRoot != "" {
+		if o.CheckpointRoot, err = filepath.Abs(o.CheckpointRoot); err != nil {
+			return o, fmt.Errorf("checkpoint root: %w", err)
+		}
+	}
+	setDefault(&o.KeepAttempts, KeepAttemptsDefault)
+	setDefault(&o.KeepCheckpoints, KeepCheckpointsDefault)
+	if o.AttemptDir != nil {
+		o.KeepAttempts = -1 // whoever lays them out keeps them
+	} else {
 		o.AttemptDir = attemptDirDefault(dir)
 	}
 	setDefault(&o.Heartbeat, HeartbeatDefault)
@@ -279,6 +296,9 @@ func (w *worker) run(ctx context.Context) error {
 	defer stopListening()
 	stopBeating := w.startHeartbeats()
 	defer stopBeating()
+
+	stopSweeping := w.startSweeps()
+	defer stopSweeping()
 
 	pullCtx, stopPulling := context.WithCancel(ctx)
 	defer stopPulling()
