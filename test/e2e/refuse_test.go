@@ -183,7 +183,7 @@ func TestWorkerDirInUse(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, tasks(1, "t%d", payload{}))
 	dir := f.newWorkerDir()
-	f.worker(dir, 1).awaitReady()
+	f.worker(dir, 1).awaitCode("/healthz", http.StatusOK)
 	start(t, "worker", "--dir", dir, "--nats", f.nats.url()).wantRefusal(dir, "in use", "a directory of its own")
 }
 
