@@ -119,9 +119,9 @@ func (h *history) recovery(healed time.Time) (took time.Duration, ok bool) {
 // span is a time from one moment to another.
 type span struct{ from, to time.Time }
 
-// longestGap returns the longest time without any end of an execution, from the first to the last of them. Time inside
-// of spans, which are disjoint, does not count.
-func (h *history) longestGap(except []span) (longest time.Duration) {
+// longestGap returns the longest time without any end of an execution, from the first to the last of them, and when it
+// began. Time inside of spans, which are disjoint, does not count.
+func (h *history) longestGap(except []span) (longest time.Duration, began time.Time) {
 	ends := h.ends()
 	for i := 1; i < len(ends); i++ {
 		gap := ends[i].Sub(ends[i-1])
@@ -129,9 +129,11 @@ func (h *history) longestGap(except []span) (longest time.Duration) {
 			from, to := latest(s.from, ends[i-1]), earliest(s.to, ends[i])
 			gap -= max(0, to.Sub(from))
 		}
-		longest = max(longest, gap)
+		if gap > longest {
+			longest, began = gap, ends[i-1]
+		}
 	}
-	return longest
+	return longest, began
 }
 
 func latest(a, b time.Time) time.Time {

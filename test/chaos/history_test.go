@@ -39,11 +39,11 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%d executions, %d again, %d killed, %d overlap, %d stray",
 			len(h.executions), h.again(), h.killed(), h.overlaps(), h.strays)
 	}
-	if gap := h.longestGap(nil); gap != 10*time.Second {
-		t.Errorf("the longest gap is %v", gap)
+	if gap, began := h.longestGap(nil); gap != 10*time.Second || began != at(7) {
+		t.Errorf("the longest gap is %v from %v on", gap, began)
 	}
-	if gap := h.longestGap([]span{{at(6.5), at(8)}, {at(10), at(30)}}); gap != 4*time.Second {
-		t.Errorf("outside of the outages the longest gap is %v", gap)
+	if gap, began := h.longestGap([]span{{at(6.5), at(8)}, {at(10), at(30)}}); gap != 4*time.Second || began != at(2) {
+		t.Errorf("outside of the outages the longest gap is %v from %v on", gap, began)
 	}
 	if took, ok := h.recovery(at(3.5)); !ok || took != 3500*time.Millisecond {
 		t.Errorf("recovered %v after %v", ok, took)

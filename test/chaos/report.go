@@ -27,14 +27,20 @@ type report struct {
 	Again      int             `json:"executions_again"`  // not the first of their task
 	Killed     int             `json:"executions_killed"` // that did not end by themselves
 	Overlaps   int             `json:"executions_overlapping"`
-	Stall      float64         `json:"longest_stall_s"`        // without any execution's end
-	StallUp    float64         `json:"longest_stall_served_s"` // the same, not counting what no system survives: no quorum, no worker
-	Outage     float64         `json:"outage_s"`               // how long that was
+	Stall      stall           `json:"longest_stall"`
+	StallUp    stall           `json:"longest_stall_served"` // the same, not counting the outage
+	Outage     float64         `json:"outage_s"`             // how long nothing could run: no quorum, no coordinator or no worker was left alone
 	Terms      int             `json:"leader_terms"`
 	Recoveries []float64       `json:"recoveries_s"` // after each heal, until a task that began after it had ended
 	Exits      []string        `json:"unasked_exits,omitempty"`
 	Violations []string        `json:"violations"`
 	Folder     string          `json:"folder,omitempty"` // kept when something was found
+}
+
+// stall is a time without any execution's end.
+type stall struct {
+	Lasted float64 `json:"lasted_s"`
+	Began  float64 `json:"began_s"` // after the storm's begin
 }
 
 // reportOn gathers what a storm and the run left, but for the violations.
@@ -48,7 +54,7 @@ func (s *storm) reportOn(o *options, h *history) *report {
 	for _, d := range down {
 		r.Outage += d.to.Sub(d.from).Seconds()
 	}
-	r.Stall, r.StallUp = h.longestGap(nil).Seconds(), h.longestGap(down).Seconds()
+	r.Stall, r.StallUp = s.longestStall(h, nil), s.longestStall(h, down)
 	for _, f := range s.struck {
 		r.Faults[f.kind]++
 		if f.err != nil {
@@ -66,6 +72,11 @@ func (s *storm) reportOn(o *options, h *history) *report {
 		}
 	}
 	return r
+}
+
+func (s *storm) longestStall(h *history, except []span) stall {
+	gap, began := h.longestGap(except)
+	return stall{gap.Seconds(), began.Sub(s.began).Seconds()}
 }
 
 var leading = regexp.MustCompile(`(?m)msg=leading.* epoch=(\d+)`)
@@ -111,7 +122,8 @@ func (r *report) print(out io.Writer) {
 	}
 	line("tasks", "%d", r.Tasks)
 	line("executions", "%d: %d again, %d killed, %d beside another of their task", r.Executions, r.Again, r.Killed, r.Overlaps)
-	line("longest stall", "%.1fs; %.1fs without the %.1fs when nothing could run", r.Stall, r.StallUp, r.Outage)
+	line("longest stall", "%.1fs from %.1fs on", r.Stall.Lasted, r.Stall.Began)
+	line("  without the outage", "%.1fs from %.1fs on; nothing could run for %.1fs", r.StallUp.Lasted, r.StallUp.Began, r.Outage)
 	line("leader's terms", "%d", r.Terms)
 	line("recovery after each heal", "%s", secondsText(r.Recoveries))
 	line("unasked exits", "%d", len(r.Exits))

@@ -92,8 +92,11 @@ func freeNode(ctx context.Context, l *lab, f fault) error {
 	return errors.Join(err, holdBy(syscall.SIGTERM)(ctx, l, f), release(ctx, l, f))
 }
 
-// streamPatience is how long a stream may refuse to be broken, for want of a quorum.
-const streamPatience = 10 * time.Second
+// streamPatience is how long a stream may refuse to be broken, for want of a quorum; an answer may be lost sooner.
+const (
+	streamPatience = 10 * time.Second
+	answerPatience = 2 * time.Second
+)
 
 // byHand does something to the streams, as an operator would.
 func byHand(do func(ctx context.Context, js jetstream.JetStream) error) func(context.Context, *lab, fault) error {
@@ -102,7 +105,9 @@ func byHand(do func(ctx context.Context, js jetstream.JetStream) error) func(con
 		defer cancel()
 		return l.withStreams(ctx, func(js jetstream.JetStream) error {
 			for {
-				err := do(ctx, js)
+				once, cancel := context.WithTimeout(ctx, answerPatience)
+				err := do(once, js)
+				cancel()
 				if err == nil || ctx.Err() != nil {
 					return err
 				}
@@ -134,7 +139,13 @@ func (l *lab) withStreams(ctx context.Context, do func(js jetstream.JetStream) e
 }
 
 func remove(stream string) func(context.Context, *lab, fault) error {
-	return byHand(func(ctx context.Context, js jetstream.JetStream) error { return js.DeleteStream(ctx, stream) })
+	return byHand(func(ctx context.Context, js jetstream.JetStream) error {
+		err := js.DeleteStream(ctx, stream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil // it was done before, and the answer lost
+		}
+		return err
+	})
 }
 
 func empty(stream string) func(context.Context, *lab, fault) error {
