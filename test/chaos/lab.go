@@ -125,8 +125,11 @@ const lowPorts, lowPortsEnd = 20_000, 30_000
 func freePort(ctx context.Context) (string, error) {
 	var lc net.ListenConfig
 	for port := lowPorts + os.Getpid()%1000*10; port < lowPortsEnd; port++ {
+		if taken[port] {
+			continue
+		}
 		listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || taken[port] {
+		if err != nil {
 			continue
 		}
 		taken[port] = true
@@ -135,6 +138,7 @@ func freePort(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("no free port from %d on", lowPorts)
 }
 
+// taken are the ports that were given out.
 var taken = map[int]bool{}
 
 // config is the configuration file of a node.

@@ -67,7 +67,7 @@ func (o *options) main(ctx context.Context) (code int, err error) {
 		fmt.Println("no namespaces, so neither partitions nor full disks:", err)
 		code, err = o.inside(ctx)
 	}
-	if code == 0 {
+	if code == 0 || ctx.Err() != nil { // nothing was found
 		err = errors.Join(err, os.RemoveAll(o.dir))
 	}
 	return code, err

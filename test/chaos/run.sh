@@ -14,9 +14,10 @@ fi
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 go build -o "$bin/" ./test/chaos
+each=$(awk "BEGIN { printf \"%.0fs\", $minutes * 60 / $# }")
 red=0
 for seed in "$@"; do
-	"$bin/chaos" -seed "$seed" -for $((minutes * 60 / $#))s || red=1
+	"$bin/chaos" -seed "$seed" -for "$each" || red=1
 	echo
 done
 exit $red
