@@ -41,6 +41,11 @@ type checker struct {
 	results []storedResult                   // in the results stream, beyond the watermark
 	hooks   map[spec.TaskID][]*hookRun
 	mirror  mirrored
+
+	blobs    map[spec.Digest]bool // in the object store
+	payloads map[spec.TaskID]spec.Payload
+	garbled  map[spec.ClaimID]int // how often a result was sent cut short
+	rubbish  map[spec.ClaimID]bool
 }
 
 // storedResult is one message of a results stream.
@@ -71,6 +76,8 @@ func newChecker(w *simulation) *checker {
 		held: make(map[spec.ClaimID]spec.AttemptRef), reports: make(map[spec.ClaimID]*bus.Report),
 		hooks:  make(map[spec.TaskID][]*hookRun),
 		mirror: mirrored{tasks: make(map[spec.TaskID]*bus.MirrorValue)},
+		blobs:  make(map[spec.Digest]bool), payloads: make(map[spec.TaskID]spec.Payload),
+		garbled: make(map[spec.ClaimID]int), rubbish: make(map[spec.ClaimID]bool),
 	}
 }
 
@@ -88,6 +95,8 @@ func (c *checker) stored(m model.Stored) {
 		c.record(m.Seq, m.Data)
 	case bus.ResultsStream(simRun):
 		c.result(m)
+	case bus.ObjectStream(bus.BucketArtifacts):
+		c.blobStored(m)
 	case model.MirrorStream(simRun):
 		c.mirrorEntry(m.Subject, m.Data)
 	}
@@ -181,6 +190,7 @@ func (c *checker) apply(series []*bus.Record) {
 				return
 			}
 			c.transition(before, after, change.Parts)
+			c.named(after)
 			c.tasks[after.Spec.ID] = after
 			c.versions[after.Spec.ID] = append(c.versions[after.Spec.ID], folded{seq: c.seq, task: after})
 			if after.Attempt > 0 && (before == nil || after.Attempt > before.Attempt) {
@@ -302,7 +312,12 @@ func (c *checker) outcome(before, after *spec.Task) {
 	report := c.reports[o.Claim]
 	switch {
 	case report == nil && o.Failure != nil && o.Failure.Kind == spec.LaunchFailed:
-	case report == nil || report.Task != id || report.Attempt != o.Attempt || !bytes.Equal(report.Body, o.Body):
+	case report != nil && report.Task == id && report.Attempt == o.Attempt && c.unusable(o):
+		c.seen["unusable"]++
+	case report != nil && c.rubbish[o.Claim] && o.Failure == nil:
+		c.fail("task %q was decided by rubbish", id)
+	case report != nil && c.rubbish[o.Claim] && o.Body == nil && report.Task == id: // a failure counts without what it brought
+	case report == nil || report.Task != id || report.Attempt != o.Attempt || !isReport(o, report):
 		c.fail("task %q was decided by a result that nobody produced: attempt %d, claim %d", id, o.Attempt, o.Claim)
 	case report.Failure != nil && o.Failure == nil:
 		c.fail("task %q: a failure became a success", id)
@@ -457,7 +472,7 @@ func (c *checker) mustBeDecided(r *bus.Report, why string) {
 	case t == nil:
 	case t.Outcome != nil, r.Attempt == 0, r.Attempt > t.Attempt:
 		return
-	case r.Failure == nil && !r.Preempted:
+	case r.Failure == nil && !r.Preempted && !c.rubbish[r.Claim] && c.garbled[r.Claim] < faultsMax:
 		if t.Cancelled && !(t.State == spec.StateRunning && t.Lease.Attempt == r.Attempt && t.Lease.Claim == r.Claim) {
 			return
 		}
@@ -675,7 +690,7 @@ func sameOutcome(a, b *spec.Outcome) bool {
 		return a == b
 	}
 	return a.Order == b.Order && a.Attempt == b.Attempt && a.Claim == b.Claim && (a.Failure == nil) == (b.Failure == nil) &&
-		bytes.Equal(a.Body, b.Body)
+		a.Stored == b.Stored && (!a.Stored.IsZero() || bytes.Equal(a.Body, b.Body))
 }
 
 func taskText(t *spec.Task) string {

@@ -26,7 +26,7 @@ const silence = 800 * time.Millisecond
 
 // writes are the calls that store, and so may be stored late or refused.
 func writes(op string) bool {
-	return op == "journal.append" || op == "mirror.flush" || op == "lease.acquire" || op == "results.purge"
+	return op == "journal.append" || op == "mirror.flush" || op == "lease.acquire" || op == "results.purge" || op == "objects.put"
 }
 
 // Call carries a request and its answer. The process may die before the server has done it, and after.

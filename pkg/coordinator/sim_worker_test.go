@@ -43,8 +43,9 @@ type simAttempt struct {
 type simResult struct {
 	ref    spec.AttemptRef
 	report bus.Report
-	sent   bool // a publish was tried: it is listed as finished
-	gone   bool // receipted
+	large  []byte // the body, where it goes through the object store
+	sent   bool   // a publish was tried: it is listed as finished
+	gone   bool   // receipted
 }
 
 func (k *simWorker) start() {
@@ -210,10 +211,15 @@ func (k *simWorker) begin(d *bus.Dispatch) {
 	k.w.check.began(ref)
 	k.w.tracef("%s begins %s", k.id, refName(ref))
 	k.after(k.w.upTo(5*time.Millisecond), func() { k.notice(a) })
-	k.after(k.w.duration(), func() { k.end(a, k.w.verdict(d.Task)) })
+	k.fetch(a)
 	if k.leaving {
 		k.stop(a, spec.CausePreempted)
 	}
+}
+
+// execute runs an attempt that has its payload.
+func (k *simWorker) execute(a *simAttempt) {
+	k.after(k.w.duration(), func() { k.end(a, k.w.verdict(a.task)) })
 }
 
 // notice announces what has just started.
@@ -249,11 +255,18 @@ func (k *simWorker) end(a *simAttempt, failure *spec.FailureRecord) {
 	preempted := a.stop == spec.CausePreempted && failure != nil && failure.Cause() == spec.CausePreempted
 	body, err := bus.EncodeResult(spec.TaskResult{
 		Attempt: a.ref.Attempt, Worker: k.id, Failure: failure, Metrics: map[string]float64{"claim": float64(a.ref.Claim % 1000)},
+		Output: k.w.output(),
 	})
 	if err != nil {
 		panic(err)
 	}
+	if k.w.chance(k.w.plan.rubbish) {
+		k.w.check.rubbish[a.ref.Claim], body = true, []byte("rubbish")
+	}
 	a.result = &simResult{ref: a.ref, report: bus.Report{AttemptRef: a.ref, Failure: failure, Preempted: preempted, Body: body}}
+	if len(body) > simInlineMax {
+		a.result.large, a.result.report.Body, a.result.report.Stored = body, nil, spec.BlobOf(body)
+	}
 	k.w.check.produced(k.id, &a.result.report)
 	if k.crashPoint() {
 		return
@@ -304,8 +317,17 @@ func (k *simWorker) publish(r *simResult) {
 		if r.gone {
 			return
 		}
-		err := errSilence
-		if k.reaches() && !k.w.chance(k.w.plan.lost) {
+		err := k.upload(r)
+		if k.crashPoint() {
+			return
+		}
+		switch {
+		case err != nil:
+		case !k.reaches() || k.w.chance(k.w.plan.lost):
+			err = errSilence
+		case k.w.chance(k.w.plan.garbled):
+			err = k.garble(r)
+		default:
 			err = k.w.server.PublishResult(simRun, &bus.ResultMessage{
 				Version: bus.MessageVersion, Worker: k.id, Boot: k.boot, Reports: []bus.Report{r.report},
 			})

@@ -23,6 +23,7 @@ const simRun spec.RunName = "sim"
 type simPlan struct {
 	lost, late, refused, unheard, slow, twice float64 // messages
 	crash, pause, workerCrash                 float64 // processes, at a call or a step of an attempt
+	garbled, rubbish                          float64 // results cut short on the way; results that nobody can read
 	hook                                      float64 // hooks that fail, panic, hang or answer rubbish
 	between                                   time.Duration
 }
@@ -46,6 +47,7 @@ type simulation struct {
 	workerTTL  time.Duration
 	beat       time.Duration
 	recordTo   int // small: then a commit is often a series
+	payloadMax int // of the server
 	tasksMax   int
 	specs      int // drawn so far: ids are never drawn twice
 	claims     uint64
@@ -74,10 +76,15 @@ func (w *simulation) draw() {
 	w.workerTTL = w.oneOf(3*time.Second, 7*time.Second)
 	w.beat = w.oneOf(time.Second, 2*time.Second)
 	w.recordTo = []int{480, 500, 64 << 10, 64 << 10}[w.number(4)]
+	w.payloadMax = bus.MaxPayloadDefault
+	if w.number(2) == 0 {
+		w.payloadMax = simPayloadSmall
+		w.recordTo += 100 // the names of a task's blobs
+	}
 	w.tasksMax = 6 + w.number(20)
 	w.plan = simPlan{
 		lost: w.rate(.05), late: w.rate(.05), refused: w.rate(.05), unheard: w.rate(.05), slow: w.rate(.03), twice: w.rate(.1),
-		crash: w.rate(.01), pause: w.rate(.004), workerCrash: w.rate(.04), hook: w.rate(.2),
+		crash: w.rate(.01), pause: w.rate(.004), workerCrash: w.rate(.04), hook: w.rate(.2), garbled: w.rate(.2), rubbish: w.rate(.1),
 		between: w.oneOf(500*time.Millisecond, 2*time.Second, 6*time.Second),
 	}
 	w.tracef("seed %d: %+v", w.seed, w.plan)
@@ -163,13 +170,13 @@ func (n *simNode) run(p *model.Proc) {
 	client := model.NewClient(w.server, link, p)
 	c := newCoordinator(Options{
 		Run: simRun, Workflow: &simWorkflow{w: w, node: n, p: p}, MaxConcurrency: w.budget, Seed: 1 + w.seed, Logger: w.logger(n.name),
-		LeaderTTL: 3 * time.Second, LeaseTTL: w.leaseTTL, WorkerTTL: w.workerTTL, HookTimeout: 3 * time.Second,
+		LeaderTTL: 3 * time.Second, LeaseTTL: w.leaseTTL, WorkerTTL: w.workerTTL, HookTimeout: 3 * time.Second, MaxLost: 2,
 	}, p)
 	c.use(ports{
 		journal: client.Journal(simRun, bus.StreamOptions{}), results: client.Results(simRun, bus.StreamOptions{}),
 		doorbell: witnessedDoorbell{client.Doorbell(bus.StreamOptions{}, c.notRung), n}, uplinks: witnessedUplinks{client.Uplinks(), n},
 		mirror: client.Mirror(simRun), lease: client.Lease(kv.LeaseOptions{TTL: c.o.LeaderTTL}),
-		connected: func() bool { return !w.server.IsDown() && !n.cut }, payloadMax: func() int { return bus.MaxPayloadDefault },
+		connected: func() bool { return !w.server.IsDown() && !n.cut }, payloadMax: func() int { return w.payloadMax },
 		objects: client.Objects(simRun, bus.StreamOptions{}), rejects: client.Rejects(simRun),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -689,10 +696,12 @@ func (w *simulation) newSpec(prefix string) spec.TaskSpec {
 	if kind == "broken" && w.number(4) > 0 {
 		kind = "train"
 	}
-	return spec.TaskSpec{
+	ts := spec.TaskSpec{
 		ID: spec.TaskID(fmt.Sprintf("%s%d", prefix, w.specs)), Kind: kind, Priority: float64(w.number(3)),
-		Payload: spec.Payload(`{"n":1}`),
+		Payload: w.payload(),
 	}
+	w.check.payloads[ts.ID] = ts.Payload
+	return ts
 }
 
 func classOf(kind string) string {

@@ -504,7 +504,7 @@ const upkeepInterval = 10 * time.Second
 func (t *term) upkeep(ctx context.Context) {
 	purged, pause := t.c.host.Now(), upkeepInterval
 	swept := purged
-	t.makeArtifacts(ctx)
+	store := t.makeArtifacts(ctx, nil)
 	for {
 		t.c.host.Wait(ctx, pause, t.c.broken)
 		if ctx.Err() != nil {
@@ -515,6 +515,7 @@ func (t *term) upkeep(ctx context.Context) {
 			t.c.purgeResults(ctx, t)
 			t.checkJournal(ctx)
 			t.checkLease(ctx)
+			store = t.makeArtifacts(ctx, store)
 		}
 		for _, class := range t.leader.stalls.take() {
 			t.renewConsumer(ctx, class)
@@ -532,11 +533,13 @@ func (t *term) upkeep(ctx context.Context) {
 }
 
 // makeArtifacts makes the object store, so that workers, which may not, find it. Without one only large payloads and
-// results fail.
-func (t *term) makeArtifacts(ctx context.Context) {
-	if err := t.leader.ports.objects.Ensure(ctx); err != nil && ctx.Err() == nil {
+// results fail. It says so once: before is what the last try returned.
+func (t *term) makeArtifacts(ctx context.Context, before error) error {
+	err := t.leader.ports.objects.Ensure(ctx)
+	if err != nil && before == nil && ctx.Err() == nil {
 		t.leader.log.Warn("make the object store; payloads and results too large for a message need it", "err", err)
 	}
+	return err
 }
 
 // sweepBlobs removes what no task names, after an append has proved that this leader knows every task.
