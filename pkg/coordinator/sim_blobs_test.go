@@ -26,6 +26,9 @@ func (w *simulation) payload() spec.Payload {
 	if w.payloadMax == simPayloadSmall && w.number(4) == 0 {
 		return spec.Payload(fmt.Sprintf(`{"n":%d,"fill":"%s"}`, w.specs, fill))
 	}
+	if w.smallRecords() && w.number(2) == 0 {
+		return spec.Payload(`{"n":1,"fill":"` + fill[:300] + `"}`)
+	}
 	return spec.Payload(`{"n":1}`)
 }
 

@@ -75,7 +75,7 @@ func (w *simulation) draw() {
 	w.leaseTTL = w.oneOf(4*time.Second, 8*time.Second, 20*time.Second)
 	w.workerTTL = w.oneOf(3*time.Second, 7*time.Second)
 	w.beat = w.oneOf(time.Second, 2*time.Second)
-	w.recordTo = []int{480, 500, 64 << 10, 64 << 10}[w.number(4)]
+	w.recordTo = []int{800, 900, 64 << 10, 64 << 10}[w.number(4)]
 	w.payloadMax = bus.MaxPayloadDefault
 	if w.number(2) == 0 {
 		w.payloadMax = simPayloadSmall
@@ -89,6 +89,9 @@ func (w *simulation) draw() {
 	}
 	w.tracef("seed %d: %+v", w.seed, w.plan)
 }
+
+// smallRecords reports whether a record holds little more than a task that failed, with its evidence.
+func (w *simulation) smallRecords() bool { return w.recordTo < 1<<10 }
 
 // rate is often zero, so that one kind of fault is met alone too.
 func (w *simulation) rate(most float64) float64 {

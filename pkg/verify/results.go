@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"autoresearch/pkg/bus"
@@ -30,12 +31,19 @@ func (t *task) fateOf(ref spec.AttemptRef, success bool) fate {
 		return counted
 	case t.order != 0:
 		return superseded
+	case !success && t.changedHands(ref):
+		return superseded
 	case t.lastHeld(ref):
 		return awaited
 	case success:
 		return late
 	}
 	return superseded
+}
+
+// changedHands reports whether another claim held the attempt before this one: a failure of this one may have come then.
+func (t *task) changedHands(ref spec.AttemptRef) bool {
+	return slices.ContainsFunc(t.past, func(h holding) bool { return h.attempt == ref.Attempt && h.claim != ref.Claim })
 }
 
 // lastHeld reports whether a failure of the attempt would count now.
