@@ -11,7 +11,7 @@ missed=0
 for name in "$@"; do
 	rm -rf "$copy/tree" && mkdir "$copy/tree"
 	cp -r "$root/go.mod" "$root/go.sum" "$root/pkg" "$root/internal" "$copy/tree/"
-	if ! patch -s -p1 -d "$copy/tree" <"$here/$name.patch" >"$copy/log" 2>&1; then
+	if ! (cd "$copy/tree" && git apply "$here/$name.patch") >"$copy/log" 2>&1; then
 		echo "STALE   $name: the patch does not apply" && missed=1 && continue
 	fi
 	if ! (cd "$copy/tree" && go vet ./pkg/coordinator) >"$copy/log" 2>&1; then
