@@ -80,7 +80,12 @@ type node struct {
 		Phase   string `json:"phase"`
 		Message string `json:"message"`
 		Details struct {
-			Cause string `json:"cause"`
+			Cause  string `json:"cause"`
+			Losses []struct {
+				Attempt int    `json:"attempt"`
+				Worker  string `json:"worker"`
+				LostAt  string `json:"lost_at"`
+			} `json:"losses"`
 		} `json:"details"`
 	} `json:"failure"`
 }

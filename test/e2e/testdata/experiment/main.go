@@ -27,6 +27,9 @@ type payload struct {
 	ChildBytes int               `json:"child_bytes"` // the size of one more child's payload
 	Result     string            `json:"result"`      // the text of its result file, instead of a proper one
 	Exit       int               `json:"exit"`        // its exit status
+	Prints     string            `json:"prints"`      // what it prints as its metric, instead of loss
+	ChildCount int               `json:"child_count"` // so many more children
+	KillWorker bool              `json:"kill_worker"` // it ends the worker it runs under, and so itself
 }
 
 type task struct {
@@ -62,7 +65,14 @@ func experiment() error {
 	if err := await(t.Payload.Gate); err != nil {
 		return err
 	}
-	fmt.Printf("[autoresearch] loss=%v\n", t.Payload.Loss)
+	if t.Payload.KillWorker {
+		return killWorker()
+	}
+	if t.Payload.Prints != "" {
+		fmt.Printf("[autoresearch] loss=%s\n", t.Payload.Prints)
+	} else {
+		fmt.Printf("[autoresearch] loss=%v\n", t.Payload.Loss)
+	}
 	if err := writeResult(t); err != nil {
 		return err
 	}
@@ -113,12 +123,33 @@ func writeResult(t task) error {
 		if n := t.Payload.ChildBytes; n > 0 {
 			children = append(children, fmt.Appendf(nil, `{"id": "large", "payload": {"text": %q}}`, strings.Repeat("x", n)))
 		}
+		for i := range t.Payload.ChildCount {
+			children = append(children, fmt.Appendf(nil, `{"id": "c%d"}`, i))
+		}
 		var err error
 		if text, err = json.Marshal(map[string]any{"metrics": map[string]float64{"size": 1}, "children": children}); err != nil {
 			return err
 		}
 	}
 	return os.WriteFile(os.Getenv("AUTORESEARCH_RESULT_FILE"), text, 0o644)
+}
+
+// killWorker kills the worker, the parent of the shim that is our parent, and waits for its own end.
+func killWorker() error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", os.Getppid()))
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // pid (name) state parent ...
+	var state string
+	var worker int
+	if _, err := fmt.Sscan(rest, &state, &worker); err != nil {
+		return err
+	}
+	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil {
+		return err
+	}
+	select {}
 }
 
 // propose reads what is known of the search, keeps it as <task id>.stdin in the lab, waits for the gate E2E_GATE if one is
