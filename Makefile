@@ -12,9 +12,11 @@ SIM_FIRST  ?= 1
 CHAOS_MINUTES ?= 30
 CHAOS_SEEDS   ?= 1 2 3 4 5 6
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+KUSTOMIZE  := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+KUBECONFORM := github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test race-ten lint sim mutants chaos bench bench-peers fuzz clean
+.PHONY: help demo judge build test race-ten lint sim mutants chaos bench bench-peers fuzz k8s-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +72,16 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 10s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+
+k8s-check: $(TOOLS)/kustomize $(TOOLS)/kubeconform ## Check what is deployed, without a cluster: every overlay, NATS's configuration, alerts
+	test/manifests/schemas.sh $(TOOLS)/schemas
+	$(GO) test -count 1 ./test/manifests -tools $(TOOLS)
+
+$(TOOLS)/kustomize:
+	GOBIN=$(TOOLS) $(GO) install $(KUSTOMIZE)
+
+$(TOOLS)/kubeconform:
+	GOBIN=$(TOOLS) $(GO) install $(KUBECONFORM)
 
 clean: ## Remove what was built
 	rm -rf $(BIN) examples/charlm/charlm

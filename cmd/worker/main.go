@@ -51,6 +51,7 @@ at once.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), &o) },
 	}
+	cmd.AddCommand(installCommand())
 	fs := cmd.Flags()
 	fs.StringVar(&o.dir, "dir", "", "`DIR` for this worker's identity, kept results and attempts' files; one worker each (required)")
 	fs.StringVar(&o.class, "class", spec.ClassDefault, "`NAME` of the class that a plain --slots N belongs to")
