@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -119,7 +120,7 @@ func (c *call) newest(f *eventFilter, most int) error {
 	}
 	list := EventList{Events: []Event{}, Next: idText(last)}
 	for i := range found {
-		list.Events = append(list.Events, eventOf(&found[i]))
+		list.Events = append(list.Events, eventOf(c.view, &found[i]))
 		list.Next = idText(latest(last, found[i].Position))
 	}
 	return c.answer(list)
@@ -155,7 +156,7 @@ func (c *call) page(f *eventFilter, p coordinator.Position, most int) error {
 			}
 			p = found[i].Position
 			if f.wants(&found[i]) {
-				list.Events = append(list.Events, eventOf(&found[i]))
+				list.Events = append(list.Events, eventOf(c.view, &found[i]))
 			}
 		}
 		scanned += len(found)
@@ -224,7 +225,7 @@ func (s *stream) feed(f *eventFilter, p coordinator.Position) (coordinator.Posit
 		if p = e.Position; !f.wants(e) {
 			continue
 		}
-		data, err := json.Marshal(eventOf(e))
+		data, err := json.Marshal(eventOf(s.call.view, e))
 		if err != nil {
 			return p, err
 		}
@@ -261,13 +262,13 @@ func (c *call) await(p coordinator.Position) (bool, error) {
 }
 
 // eventOf describes an event.
-func eventOf(e *coordinator.Event) Event {
+func eventOf(view *coordinator.View, e *coordinator.Event) Event {
 	shown := Event{ID: idText(e.Position), Type: typeOf(e), At: at(e.Wall)}
 	switch {
 	case e.Act != nil:
 		shown.Change, shown.At = changeOf(e.Act), at(e.Act.At)
 	case e.Change != nil:
-		shown.Task = taskEventOf(e.Change)
+		shown.Task = taskEventOf(view, e.Change)
 	case e.Meta != nil:
 		m := e.Meta
 		shown.Run = &RunEvent{
@@ -292,7 +293,7 @@ func changeOf(a *spec.Act) *Change {
 	return shown
 }
 
-func taskEventOf(change *spec.Change) *TaskEvent {
+func taskEventOf(view *coordinator.View, change *spec.Change) *TaskEvent {
 	t := change.Task
 	shown := &TaskEvent{
 		ID: t.Spec.ID, State: t.State.String(), Priority: Number(t.Priority), Attempt: t.Attempt, Cancelled: t.Cancelled,
@@ -302,9 +303,16 @@ func taskEventOf(change *spec.Change) *TaskEvent {
 	}
 	if change.Parts&spec.PartSpec != 0 {
 		shown.New, shown.Kind, shown.Parent = true, t.Spec.Kind, t.Parent
+		shown.Uncounted = !view.Counted(t.Spec.Kind)
 	}
 	if change.Parts&spec.PartOutcome != 0 && t.Outcome != nil {
 		shown.Failure = failureOf(t.Outcome.Failure)
+	}
+	if t.State == spec.StateCompleted {
+		if row, known := view.Task(t.Spec.ID); known && !math.IsNaN(row.Score) {
+			value := Number(row.Score)
+			shown.Value = &value
+		}
 	}
 	return shown
 }

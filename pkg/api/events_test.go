@@ -205,3 +205,34 @@ func TestForwardingEnds(t *testing.T) {
 		t.Errorf("nobody leads: %d %s", status, text)
 	}
 }
+
+// TestTaskEventsSayWhatATreeShows: with them a tree that was read once is kept current, without reading it again.
+func TestTaskEventsSayWhatATreeShows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.coordinate(task("a"), spec.TaskSpec{ID: "idea", Kind: "think"})
+	n.leads(t)
+	c := n.client(t)
+	w.work(map[string]int{spec.ClassDefault: 1}, func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+		return spec.TaskResult{Metrics: map[string]float64{"loss": 0.5}}, nil
+	})
+	saw := make(map[spec.TaskID]TaskEvent)
+	err := c.Follow(t.Context(), "test", EventQuery{After: "0", Types: []string{EventTask}}, func(e Event) error {
+		if e.Task.New || e.Task.Value != nil {
+			saw[e.Task.ID] = *e.Task
+		}
+		if e.Task.State == spec.StateCompleted.String() {
+			return errSeen
+		}
+		return nil
+	})
+	if !errors.Is(err, errSeen) {
+		t.Fatal(err)
+	}
+	if a := saw["a"]; a.Value == nil || *a.Value != 0.5 || a.Uncounted {
+		t.Errorf("%+v", a)
+	}
+	if idea := saw["idea"]; !idea.Uncounted {
+		t.Errorf("%+v", idea)
+	}
+}

@@ -296,17 +296,20 @@ type Change struct {
 	Reason  string       `json:"reason,omitempty"`
 }
 
-// TaskEvent is a task's new state. Kind and Parent are there when the task is new, Failure when it has failed.
+// TaskEvent is a task's new state. Kind, Parent and Uncounted are there when the task is new, Value when it has completed,
+// Failure when it has failed.
 type TaskEvent struct {
 	ID        spec.TaskID   `json:"id"`
 	State     string        `json:"state"`
 	New       bool          `json:"new,omitempty"`
 	Kind      string        `json:"kind,omitempty"`
 	Parent    spec.TaskID   `json:"parent,omitempty"`
+	Uncounted bool          `json:"uncounted,omitempty"` // it is no experiment, and no node of the tree
 	Priority  Number        `json:"priority"`
 	Attempt   uint32        `json:"attempt"`
 	Worker    spec.WorkerID `json:"worker,omitempty"`
 	Cancelled bool          `json:"cancelled,omitempty"`
+	Value     *Number       `json:"value,omitempty"` // of the objective
 	Failure   *Failure      `json:"failure,omitempty"`
 }
 
