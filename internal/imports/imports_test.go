@@ -25,12 +25,13 @@ var allowed = map[string][]string{
 	"pkg/workflow":    {"pkg/report", "pkg/spec"},
 	"pkg/worker":      {"internal/shim", "pkg/bus", "pkg/spec"},
 	"pkg/coordinator": {"internal/host", "pkg/engine", "pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/report", "pkg/spec"},
+	"pkg/dashboard":   {},
 	"pkg/api":         {"pkg/coordinator", "pkg/engine", "pkg/report", "pkg/spec"},
 	"internal/host":   {},
 	"internal/shim":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
-	"internal/web":    {"internal/cli", "pkg/api", "pkg/snapshot"},
+	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot"},
 	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
 }
 

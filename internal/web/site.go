@@ -13,6 +13,7 @@ import (
 
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/api"
+	"autoresearch/pkg/dashboard"
 )
 
 // Site is a program's presence on HTTP.
@@ -109,6 +110,8 @@ func (s *Site) serve(base context.Context, listener net.Listener, o api.Options)
 	s.apis = append(s.apis, served)
 	mux := http.NewServeMux()
 	mux.Handle("/api/", served)
+	mux.Handle("GET /{$}", dashboard.Handler())
+	mux.Handle("GET "+dashboard.Prefix, dashboard.Handler())
 	mux.HandleFunc("/", s.page)
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,

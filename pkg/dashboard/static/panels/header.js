@@ -1,0 +1,70 @@
+// The top of the page: the run at a glance, and what steers it as a whole.
+import { count, duration, short } from '../format.js';
+import { html } from '../html.js';
+import { state } from '../store.js';
+import { drain, pause, resume, setBudget } from '../actions.js';
+import { follow } from '../follow.js';
+import { switchTheme } from '../tree/theme.js';
+import { Sure } from './sure.js';
+
+const connections = {
+  connecting: 'connecting…', live: 'live', lost: 'the server does not answer; trying again', resting: 'resting while nobody looks',
+};
+
+export function Header({ onSelect }) {
+  const { run, runs, name, connection } = state;
+  return html`<header class="top">
+    <div class="who">
+      <span class=${`link ${connection}`} role="img" title=${connections[connection]} aria-label=${connections[connection]}></span>
+      ${runs.length > 1
+        ? html`<select aria-label="Run" value=${name} onChange=${(event) => follow(event.target.value)}>
+            ${runs.map((r) => html`<option key=${r.name} value=${r.name}>${r.name}</option>`)}</select>`
+        : html`<h1>${name || 'autoresearch'}</h1>`}
+      ${run && html`<${Status} run=${run} />`}
+    </div>
+    ${run?.counts && html`<${Counts} run=${run} onSelect=${onSelect} />`}
+    ${run?.counts && html`<${Controls} run=${run} />`}
+  </header>`;
+}
+
+function Status({ run }) {
+  const word = run.paused ? 'paused' : run.drained ? 'draining' : run.status;
+  return html`<span class=${`status ${word}`} title=${run.reason}>${word}</span>
+    ${run.reason && html`<span class="reason" title=${run.reason}>${run.reason}</span>`}`;
+}
+
+function Counts({ run, onSelect }) {
+  const { counts: n, limits, best, objective } = run;
+  const most = limits?.max_experiments;
+  const figures = [
+    ['running', html`${n.running + n.dispatched}<small> of ${run.budget}</small>`],
+    ['queued', count(n.queued + n.delayed)],
+    ['done', html`${count(n.completed)}${most > 0 && html`<small> of ${count(most)}</small>`}`],
+    ['failed', count(n.failed)],
+    ['per min', run.per_minute ? short(Number(run.per_minute.toPrecision(3))) : '–'],
+    ['active', duration(run.active_seconds)],
+  ];
+  return html`<dl class="figures">
+    ${figures.map(([title, value]) => html`<div key=${title} class=${title}><dt>${title}</dt><dd>${value}</dd></div>`)}
+    ${best && html`<div class="best"><dt>best ${objective?.metric}</dt>
+      <dd><button class="plain" title=${best.task} onClick=${() => onSelect(best.task)}>★ ${short(best.value)}</button></dd></div>`}
+  </dl>`;
+}
+
+function Controls({ run }) {
+  const own = run.budget !== run.configured_budget;
+  return html`<div class="controls">
+    <span class="stepper" role="group" aria-label="Budget: experiments at once">
+      <label for="budget">Budget</label>
+      <button aria-label="One less" disabled=${run.budget <= 1} onClick=${() => setBudget(run.budget - 1)}>−</button>
+      <input id="budget" inputmode="numeric" value=${run.budget} title=${own ? `the workflow says ${run.configured_budget}` : undefined}
+        onChange=${(event) => setBudget(Math.max(0, Number.parseInt(event.target.value, 10) || 0))} />
+      <button aria-label="One more" onClick=${() => setBudget(run.budget + 1)}>+</button>
+    </span>
+    ${run.paused || run.drained
+      ? html`<button class="main" onClick=${() => resume()}>Resume</button>`
+      : html`<button onClick=${() => pause()}>Pause</button>`}
+    ${!run.drained && html`<${Sure} text="Drain" sure="Really drain?" title="Finish what runs, begin nothing more" onClick=${() => drain()} />`}
+    <button class="icon" title="Light or dark" aria-label="Light or dark" onClick=${switchTheme}>◐</button>
+  </div>`;
+}
