@@ -317,6 +317,9 @@ func (c *Conn) NATS() *nats.Conn { return c.nc }
 // Connected reports whether the connection is up now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
+// Reconnects is how often the connection was lost and came back.
+func (c *Conn) Reconnects() uint64 { return c.nc.Stats().Reconnects }
+
 // MaxPayload is the largest message the server takes, headers included, in bytes. It may change at a reconnect.
 func (c *Conn) MaxPayload() int { return int(c.nc.MaxPayload()) }
 

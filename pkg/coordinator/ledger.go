@@ -24,6 +24,7 @@ type ledger struct {
 	mu      sync.RWMutex
 	rows    rows
 	counts  Experiments
+	demand  demand
 	last    committed // without Changed
 	best    Best
 	hasBest bool
@@ -65,7 +66,7 @@ const endingsMax = 64
 
 func newLedger(o spec.Objective, kinds map[string]spec.KindPolicy) *ledger {
 	return &ledger{
-		objective: o, kinds: kinds, rows: newRows(), endings: make(map[string][]time.Time),
+		objective: o, kinds: kinds, rows: newRows(), endings: make(map[string][]time.Time), demand: make(demand),
 		past: make(map[spec.TaskID][]PastAttempt),
 	}
 }
@@ -117,6 +118,11 @@ func (g *ledger) task(id spec.TaskID) (t *spec.Task, ok bool) {
 
 // tally counts a task that was before, unless it is new, and is after.
 func (g *ledger) tally(before, after *spec.Task) {
+	kind := g.listed(after.Spec.Kind)
+	if before != nil {
+		g.demand.count(kind, before, -1)
+	}
+	g.demand.count(kind, after, 1)
 	if g.uncounted(after.Spec.Kind) {
 		return
 	}

@@ -15,6 +15,7 @@ type metrics struct {
 	commits          prometheus.Counter
 	commitSeconds    prometheus.Histogram
 	commitChanges    prometheus.Counter
+	claimSeconds     prometheus.Histogram
 	dropped          prometheus.Counter
 	rejections       *prometheus.CounterVec
 	rejectsDropped   prometheus.Counter
@@ -32,7 +33,15 @@ var (
 	descJournal = prometheus.NewDesc("autoresearch_journal_sequence", "The journal's last sequence.", nil, nil)
 	descMirror  = prometheus.NewDesc("autoresearch_mirror_sequence", "The journal sequence the mirror has reached.", nil, nil)
 	descBest    = prometheus.NewDesc("autoresearch_best_metric", "The best value of the objective so far.", nil, nil)
-	descAlarm   = prometheus.NewDesc("autoresearch_alarm", "1 while the journal is gone or damaged and the run is stopped.", nil, nil)
+	descActive  = prometheus.NewDesc("autoresearch_run_active", "1 while the run dispatches what there is room for; 0: stopped, paused or drained.", nil, nil)
+	descKind    = prometheus.NewDesc("autoresearch_kind_tasks",
+		"Live tasks by kind: waiting (in the queue, backing off included) or leased (dispatched or running).", []string{"kind", "class", "state"}, nil)
+	descSlots = prometheus.NewDesc("autoresearch_class_slots", "Slots that live workers have, all runs' together.", []string{"class"}, nil)
+	descWant  = prometheus.NewDesc("autoresearch_workers_wanted",
+		"Workers that the run could keep busy within its budgets, what it keeps busy now included.", []string{"class"}, nil)
+	descNATS       = prometheus.NewDesc("autoresearch_nats_connected", "1 while the coordinator is connected to NATS.", nil, nil)
+	descReconnects = prometheus.NewDesc("autoresearch_nats_reconnects_total", "Times the connection to NATS was lost and came back.", nil, nil)
+	descAlarm      = prometheus.NewDesc("autoresearch_alarm", "1 while the journal is gone or damaged and the run is stopped.", nil, nil)
 )
 
 func newMetrics(c *Coordinator) *metrics {
@@ -46,6 +55,10 @@ func newMetrics(c *Coordinator) *metrics {
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "autoresearch_commit_duration_seconds", Help: "How long a journal append took until it was acknowledged.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2.5, 14),
+		}),
+		claimSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "autoresearch_dispatch_latency_seconds", Help: "How long a dispatched task waited until a worker's claim was journaled.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 14),
 		}),
 		dropped: counter("autoresearch_dropped_heartbeats_total", "Heartbeats dropped because the loop was behind."),
 		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -62,7 +75,7 @@ func newMetrics(c *Coordinator) *metrics {
 
 func (m *metrics) parts() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.commits, m.commitSeconds, m.commitChanges, m.dropped, m.rejections, m.rejectsDropped, m.stalls, m.snapshotWritten,
+		m.commits, m.commitSeconds, m.commitChanges, m.claimSeconds, m.dropped, m.rejections, m.rejectsDropped, m.stalls, m.snapshotWritten,
 		m.snapshotFailures,
 	}
 }
@@ -73,7 +86,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 		p.Describe(ch)
 	}
 	for _, d := range []*prometheus.Desc{
-		descTasks, descTotal, descLeader, descEpoch, descJournal, descMirror, descBest, descAlarm,
+		descTasks, descTotal, descLeader, descEpoch, descJournal, descMirror, descBest, descAlarm, descActive, descKind,
+		descSlots, descWant, descNATS, descReconnects,
 	} {
 		ch <- d
 	}
@@ -91,6 +105,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descLeader, oneIf(role == RoleLeader))
 	gauge(descAlarm, oneIf(role == RoleAlarmed))
 	gauge(descEpoch, float64(epoch))
+	gauge(descNATS, oneIf(m.c.ports.connected()))
+	ch <- prometheus.MustNewConstMetric(descReconnects, prometheus.CounterValue, float64(m.c.o.Conn.Reconnects()))
 	t, err := m.c.term()
 	if err != nil {
 		return // a standby knows nothing of the run
@@ -101,8 +117,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *metrics) collectRun(ch chan<- prometheus.Metric, t *term) {
-	s := t.ledger.status(time.Now())
+	now := m.c.host.Now()
+	s := t.ledger.status(now)
 	n := s.Counts
+	m.collectDemand(ch, t, now)
+	ch <- prometheus.MustNewConstMetric(descActive, prometheus.GaugeValue, oneIf(t.ledger.active()))
 	for state, count := range map[string]int{
 		spec.StateQueued.String(): n.Queued, "delayed": n.Delayed, spec.StateDispatched.String(): n.Dispatched,
 		spec.StateRunning.String(): n.Running, spec.StateReported.String(): n.Reported,
@@ -119,6 +138,21 @@ func (m *metrics) collectRun(ch chan<- prometheus.Metric, t *term) {
 	}
 	if s.Best != nil {
 		ch <- prometheus.MustNewConstMetric(descBest, prometheus.GaugeValue, s.Best.Value)
+	}
+}
+
+// collectDemand says what waits for which workers.
+func (m *metrics) collectDemand(ch chan<- prometheus.Metric, t *term, now time.Time) {
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	for kind, k := range t.ledger.demands() {
+		gauge(descKind, k.waiting, kind, t.ledger.class(kind), "waiting")
+		gauge(descKind, k.leased, kind, t.ledger.class(kind), "leased")
+	}
+	for class, c := range t.demands(now) {
+		gauge(descSlots, c.slots, class)
+		gauge(descWant, c.workers(), class)
 	}
 }
 

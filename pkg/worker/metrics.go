@@ -124,6 +124,7 @@ func (m *metrics) register(registerer prometheus.Registerer) (unregister func(),
 var (
 	slotsDesc = prometheus.NewDesc(metricPrefix+"slots",
 		"Slots by class and state: free, busy, or deaf (free, but the class cannot pull).", []string{"class", "state"}, nil)
+	natsDesc       = prometheus.NewDesc(metricPrefix+"nats_connected", "1 while the worker is connected to NATS.", nil, nil)
 	breakerDesc    = prometheus.NewDesc(metricPrefix+"breaker_open", "1 while the worker has taken itself out.", nil, nil)
 	spoolBytesDesc = prometheus.NewDesc(metricPrefix+"spool_bytes", "Size of the spool file.", nil, nil)
 	spoolDesc      = prometheus.NewDesc(metricPrefix+"spool_entries", "Results in the spool file.", nil, nil)
@@ -136,7 +137,7 @@ type stateCollector struct{ worker *worker }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{slotsDesc, breakerDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
+	for _, desc := range []*prometheus.Desc{slotsDesc, natsDesc, breakerDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
 		ch <- desc
 	}
 }
@@ -152,6 +153,11 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(slotsDesc, idle[false], s.class, "free")
 		gauge(slotsDesc, idle[true], s.class, "deaf")
 	}
+	connected := 0
+	if on, _, _ := c.worker.health.connection(); on {
+		connected = 1
+	}
+	gauge(natsDesc, connected)
 	open := 0
 	if most, _, _ := c.worker.breaker.state(time.Now()); most >= 0 {
 		open = 1
