@@ -218,6 +218,7 @@ func (r *remote) status(cmd *cobra.Command, dir string) error {
 		if err != nil {
 			return err
 		}
+		runs = present(runs)
 		if r.run == "" && len(runs) != 1 {
 			return s.print(api.RunList{Runs: runs}, func(w *bytes.Buffer, _ bool) { writeRuns(w, runs) })
 		}
@@ -231,25 +232,6 @@ func (r *remote) status(cmd *cobra.Command, dir string) error {
 		}
 		return s.print(run, func(w *bytes.Buffer, wide bool) { writeRun(w, &run, wide) })
 	}))
-}
-
-func writeRuns(w *bytes.Buffer, runs []api.Run) {
-	t := newTable(w, "RUN", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "BEST", "LED BY")
-	for i := range runs {
-		r := &runs[i]
-		led := ""
-		if r.Leader != nil {
-			led = name(r.Leader.Host)
-		}
-		if r.Counts == nil {
-			t.row(name(r.Name), "", "", "", "", "", "", led)
-			continue
-		}
-		n := r.Counts
-		t.row(name(r.Name), r.Status, strconv.Itoa(n.Running), strconv.Itoa(n.Queued+n.Delayed), strconv.Itoa(n.Completed),
-			strconv.Itoa(n.Failed), bestText(r.Best), led)
-	}
-	t.end()
 }
 
 func bestText(b *api.Best) string {
@@ -270,8 +252,17 @@ func writeRun(w *bytes.Buffer, r *api.Run, wide bool) {
 	if r.Paused {
 		status += ", paused"
 	}
+	if r.Status == "" {
+		status = runWord(r)
+	}
 	line("run", "%s", name(r.Name))
 	line("status", "%s", status)
+	if r.Trouble != "" {
+		line("trouble", "%s", harmless(r.Trouble, 500))
+	}
+	if r.Counts == nil {
+		return // nobody leads it, or its leader does not answer
+	}
 	if n := r.Counts; n != nil {
 		line("tasks", "%d running, %d queued, %d delayed, %d completed, %d failed, %d cancelled",
 			n.Running+n.Dispatched+n.Reported, n.Queued, n.Delayed, n.Completed, n.Failed, n.Cancelled)

@@ -42,7 +42,7 @@ func root() *cobra.Command {
 			cmd.AddCommand(c)
 		}
 	}
-	cmd.AddCommand(engineCommand(), summaryCommand(), verifyCommand(), workflowCommand(), rejectedCommand(), benchCommand(), versionCommand())
+	cmd.AddCommand(engineCommand(), runCommand(), summaryCommand(), verifyCommand(), workflowCommand(), rejectedCommand(), benchCommand(), versionCommand())
 	return cmd
 }
 

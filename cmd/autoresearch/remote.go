@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -170,7 +171,7 @@ func (r *remote) findRun(ctx context.Context, client *api.Client) (spec.RunName,
 	if err != nil {
 		return "", err
 	}
-	switch len(runs) {
+	switch runs = present(runs); len(runs) {
 	case 0:
 		return "", cli.Exit(exitUnknown, errors.New("the server has no run yet"))
 	case 1:
@@ -181,6 +182,11 @@ func (r *remote) findRun(ctx context.Context, client *api.Client) (spec.RunName,
 		names[i] = string(run.Name)
 	}
 	return "", cli.Exit(cli.ExitUsage, fmt.Errorf("the server has several runs; name one with --run: %s", strings.Join(names, ", ")))
+}
+
+// present leaves archived runs out.
+func present(runs []api.Run) []api.Run {
+	return slices.DeleteFunc(runs, func(r api.Run) bool { return r.Archived })
 }
 
 // do opens a session, calls f and gives its error the exit code that it stands for.
@@ -208,7 +214,8 @@ func exitOf(err error) error {
 	switch p.Code {
 	case api.CodeUnknownRun, api.CodeUnknownTask:
 		return cli.Exit(exitUnknown, err)
-	case api.CodeChanged, api.CodeFinished, api.CodeNotFailed, api.CodeDuplicate:
+	case api.CodeChanged, api.CodeFinished, api.CodeNotFailed, api.CodeDuplicate, api.CodeRunExists, api.CodeRunActive, api.CodeArchived,
+		api.CodeBroken:
 		return cli.Exit(exitState, err)
 	case api.CodeNoLeader, api.CodeUnreachable, api.CodeBusy:
 		return cli.Exit(exitUnreachable, err)

@@ -26,6 +26,7 @@ func main() { os.Exit(cli.Main(command())) }
 type options struct {
 	workflow, workdir, run       string
 	listen, listenUser, listenPw string
+	many                         bool // lead every run that is registered
 	maxConcurrency, replicas     int
 	adopt, ignore, exit          bool
 	http                         web.Flags
@@ -38,14 +39,17 @@ type options struct {
 func command() *cobra.Command {
 	o := options{http: web.Flags{Address: "127.0.0.1:8080"}, nats: cli.NATSFlags{URL: bus.URLDefault}}
 	cmd := &cobra.Command{
-		Use:   "coordinator --workflow FILE --workdir DIR [flags] [-- ARGS]",
-		Short: "Lead a run, or stand by for it",
+		Use:   "coordinator [--workflow FILE --workdir DIR] [flags] [-- ARGS]",
+		Short: "Lead runs, or stand by for them",
 		Long: `Lead a run, or stand by for it: of several coordinators of a run one leads, and another takes over when it is gone.
+Without --workflow, and without a workdir that remembers one, every run that is registered with the NATS server is led or stood by
+for: autoresearch run create registers one, and it is taken up at once. Start two, and each stands by for what the other leads.
 
 Workers on any machine that reach the same NATS server run the experiments. SIGTERM hands over: what runs goes on; twice: at once. Each
-coordinator needs a workdir of its own. With --listen it brings its own NATS server, kept in the workdir.`,
+coordinator needs a workdir of its own, in which each of many runs has one; without --workdir that of many runs is temporary. With --listen it brings its own NATS server, kept in the workdir.`,
 		Example: `  nats-server -js -sd /var/lib/nats &
   coordinator --workflow w.yaml --workdir runs/a --nats nats://127.0.0.1:4222
+  coordinator --nats nats://127.0.0.1:4222                          # all runs that are registered
   worker --nats nats://127.0.0.1:4222 --dir /scratch/w1 --slots 4     # on each machine
 
   coordinator --workflow w.yaml --workdir runs/a --listen 10.0.0.5:4222 --listen-user ar --listen-password-file pw`,
@@ -62,9 +66,12 @@ coordinator needs a workdir of its own. With --listen it brings its own NATS ser
 				return err
 			}
 			o.argv = args
+			if err := o.check(); err != nil {
+				return err
+			}
 			ctx, signals := cli.NotifySignals(cmd.Context())
 			defer signals.Stop()
-			return signals.UntilKilled(func() error { return run(ctx, &o) }, nil)
+			return signals.UntilKilled(func() error { return o.start(ctx) }, nil)
 		},
 	}
 	o.add(cmd)
@@ -74,7 +81,7 @@ coordinator needs a workdir of its own. With --listen it brings its own NATS ser
 func (o *options) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&o.workflow, "workflow", "", "workflow `FILE`, or a registered name; needed the first time")
-	fs.StringVar(&o.workdir, "workdir", "", "`DIR` for snapshots and reports (required)")
+	fs.StringVar(&o.workdir, "workdir", "", "`DIR` for snapshots and reports; needed with --workflow")
 	fs.IntVar(&o.maxConcurrency, "max-concurrency", 0, "run at most `N` experiments at once (default: what the workflow says)")
 	fs.StringVar(&o.run, "run", "", "`NAME` of the run (default: the workflow's)")
 	o.http.Add(fs)
@@ -88,9 +95,6 @@ func (o *options) add(cmd *cobra.Command) {
 	o.nats.Add(fs)
 	o.limits.Add(fs)
 	o.log.Add(fs)
-	if err := cmd.MarkFlagRequired("workdir"); err != nil {
-		panic(err)
-	}
 }
 
 func run(ctx context.Context, o *options) (err error) {

@@ -31,8 +31,11 @@ var allowed = map[string][]string{
 	"internal/shim":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
-	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot"},
-	"internal/bench":  {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
+	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot", "pkg/spec"},
+	"internal/runs": {
+		"internal/cli", "pkg/api", "pkg/bus", "pkg/coordinator", "pkg/kv", "pkg/snapshot", "pkg/spec", "pkg/workflow",
+	},
+	"internal/bench": {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
 }
 
 // free are the roots of programs and tests: they may import anything, and nothing may import them.

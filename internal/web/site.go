@@ -14,6 +14,7 @@ import (
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/api"
 	"autoresearch/pkg/dashboard"
+	"autoresearch/pkg/spec"
 )
 
 // Site is a program's presence on HTTP.
@@ -133,11 +134,33 @@ func (s *Site) URL() string { return s.url }
 
 // Register serves a run, and pages beside the API: health, readiness, metrics.
 func (s *Site) Register(run api.Served, pages http.Handler) {
+	s.Add(run)
+	s.SetPages(pages)
+}
+
+// Add serves a run.
+func (s *Site) Add(run api.Served) {
 	for _, a := range s.apis {
 		a.Register(run)
 	}
-	s.pages.Store(&pages)
 }
+
+// Remove serves a run no more.
+func (s *Site) Remove(run spec.RunName) {
+	for _, a := range s.apis {
+		a.Unregister(run)
+	}
+}
+
+// SetRegistry answers for the runs that a registry keeps.
+func (s *Site) SetRegistry(r api.Registry) {
+	for _, a := range s.apis {
+		a.SetRegistry(r)
+	}
+}
+
+// SetPages serves pages beside the API.
+func (s *Site) SetPages(pages http.Handler) { s.pages.Store(&pages) }
 
 // page answers beside the API: the process lives, and is not ready, until there is a run to speak of.
 func (s *Site) page(w http.ResponseWriter, r *http.Request) {

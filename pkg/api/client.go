@@ -163,6 +163,31 @@ func (c *Client) Run(ctx context.Context, run spec.RunName) (r Run, err error) {
 	return r, c.get(ctx, runPath(run, ""), nil, &r)
 }
 
+// CreateRun registers a run; the same again is no error.
+func (c *Client) CreateRun(ctx context.Context, r RunRequest) (a CreateAnswer, err error) {
+	return a, c.ask(ctx, request{method: http.MethodPost, path: "/runs", body: r}, &a)
+}
+
+// ArchiveRun lets a run go, or takes it up again.
+func (c *Client) ArchiveRun(ctx context.Context, run spec.RunName, r ArchiveRequest) (now Run, err error) {
+	return now, c.ask(ctx, request{method: http.MethodPost, path: runPath(run, "archive"), body: r}, &now)
+}
+
+// DeleteRun removes an archived run with all that it did.
+func (c *Client) DeleteRun(ctx context.Context, run spec.RunName, r ReasonRequest) error {
+	var a DeleteAnswer
+	return c.ask(ctx, request{method: http.MethodPost, path: runPath(run, "delete"), body: r}, &a)
+}
+
+// RunFiles returns the files of a run's workdir as tar.gz, which the caller must close.
+func (c *Client) RunFiles(ctx context.Context, run spec.RunName) (io.ReadCloser, error) {
+	answer, err := c.open(ctx, request{method: http.MethodGet, path: runPath(run, "files")})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
 func runPath(run spec.RunName, action string) string {
 	path := "/runs/" + runSegment(run)
 	if action != "" {

@@ -35,21 +35,30 @@ func newForwarder() *forwarder {
 
 // forward hands a request on, or says why it cannot.
 func (f *forwarder) forward(w http.ResponseWriter, q *http.Request, run spec.RunName, leader coordinator.Leader) error {
-	switch {
-	case q.Header.Get(forwardedHeader) != "" || !leader.Known:
-		return problem(CodeNoLeader, "run %q has no leader at the moment", run)
-	case leader.HTTP == "":
-		return problem(CodeUnreachable, "run %q is led on host %s, whose coordinator serves no HTTP", run, leader.Host)
-	}
-	target, err := url.Parse(leader.HTTP)
-	if err != nil || target.Host == "" {
-		return problem(CodeUnreachable, "run %q is led on host %s, whose address %q cannot be read", run, leader.Host, leader.HTTP)
-	}
-	if isLoopbackName(target.Host) && (f.hostname == "" || leader.Host != f.hostname) {
-		return problem(CodeUnreachable, "run %q is led on host %s, whose coordinator listens on a loopback address", run, leader.Host)
+	target, err := f.reach(q, run, leader)
+	if err != nil {
+		return err
 	}
 	f.to(target, run, leader).ServeHTTP(w, q)
 	return nil
+}
+
+// reach returns the address of the leader's API.
+func (f *forwarder) reach(q *http.Request, run spec.RunName, leader coordinator.Leader) (*url.URL, error) {
+	switch {
+	case q.Header.Get(forwardedHeader) != "" || !leader.Known:
+		return nil, problem(CodeNoLeader, "run %q has no leader at the moment", run)
+	case leader.HTTP == "":
+		return nil, problem(CodeUnreachable, "run %q is led on host %s, whose coordinator serves no HTTP", run, leader.Host)
+	}
+	target, err := url.Parse(leader.HTTP)
+	if err != nil || target.Host == "" {
+		return nil, problem(CodeUnreachable, "run %q is led on host %s, whose address %q cannot be read", run, leader.Host, leader.HTTP)
+	}
+	if isLoopbackName(target.Host) && (f.hostname == "" || leader.Host != f.hostname) {
+		return nil, problem(CodeUnreachable, "run %q is led on host %s, whose coordinator listens on a loopback address", run, leader.Host)
+	}
+	return target, nil
 }
 
 func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Leader) http.Handler {

@@ -33,6 +33,13 @@ const (
 	CodeNoLeader     Code = "no_leader"
 	CodeUnreachable  Code = "leader_unreachable"
 	CodeInternal     Code = "internal"
+	CodeNoRegistry   Code = "no_registry"
+	CodeRunExists    Code = "run_exists"
+	CodeRunActive    Code = "run_active"
+	CodeArchived     Code = "run_archived"
+	CodeBroken       Code = "run_broken"
+	CodeWorkflow     Code = "invalid_workflow"
+	CodeNoFiles      Code = "no_files"
 )
 
 // codes says, of each code, the HTTP status and what to do about it.
@@ -61,6 +68,15 @@ var codes = map[Code]struct {
 	CodeNoLeader:    {http.StatusServiceUnavailable, "try again in a moment: another coordinator is taking over"},
 	CodeUnreachable: {http.StatusBadGateway,
 		"let the coordinators reach each other: --http on an address of the network, with --http-tokens"},
+	CodeNoRegistry: {http.StatusNotImplemented,
+		"ask a coordinator that was started without --workflow: it serves the runs that are registered"},
+	CodeRunExists: {http.StatusConflict, "give the run another name, or archive and delete the one of this name"},
+	CodeRunActive: {http.StatusConflict,
+		"drain the run and wait until nothing is under way; then archive it, and then it may be deleted"},
+	CodeArchived: {http.StatusConflict, "take it up again: POST /api/v1/runs/{run}/archive with \"archived\": false"},
+	CodeBroken:   {http.StatusConflict, "see the coordinator's log; archive and delete the run, and create it anew"},
+	CodeWorkflow: {http.StatusUnprocessableEntity, "correct the workflow file; autoresearch workflow validate checks it"},
+	CodeNoFiles:  {http.StatusNotFound, "try again in half a minute: files are kept from the first snapshot on"},
 	CodeInternal: {http.StatusInternalServerError, "see the server's log"},
 }
 
@@ -85,6 +101,11 @@ func (p *Problem) Status() int {
 // problem returns a Problem with the remedy of its code.
 func problem(code Code, format string, args ...any) *Problem {
 	return &Problem{Code: code, Message: fmt.Sprintf(format, args...), Remedy: codes[code].remedy}
+}
+
+// NewProblem returns a Problem with the remedy of its code: for those who carry out what a Server is asked.
+func NewProblem(code Code, format string, args ...any) *Problem {
+	return problem(code, format, args...)
 }
 
 // sentinels are the errors of engine and coordinator that have a code.

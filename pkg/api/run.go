@@ -19,20 +19,19 @@ func (c *call) listRuns() error {
 	if _, err := c.query(); err != nil {
 		return err
 	}
-	list := RunList{Runs: []Run{}}
-	for _, r := range c.server.all() {
-		view, err := r.View()
-		if err != nil {
-			view = nil
-		}
-		list.Runs = append(list.Runs, runOf(r, view))
-	}
-	return c.answer(list)
+	return c.answer(RunList{Runs: c.runs()})
 }
 
 func (c *call) showRun() error {
 	if _, err := c.query(); err != nil {
 		return err
+	}
+	if c.run == nil {
+		name, err := c.pathRun()
+		if err != nil {
+			return err
+		}
+		return c.answerEntry(name)
 	}
 	return c.answerRun()
 }
@@ -40,6 +39,9 @@ func (c *call) showRun() error {
 // answerRun answers with the run as it is now.
 func (c *call) answerRun() error {
 	run := runOf(c.run, c.view)
+	if entry, registered := c.server.entry(run.Name); registered {
+		entry.note(&run)
+	}
 	c.setVersion(run.Version)
 	return c.answer(run)
 }

@@ -45,8 +45,9 @@ type Server struct {
 	streams chan struct{} // a token for each stream of events
 	leaders *forwarder
 
-	mu   sync.RWMutex
-	runs map[spec.RunName]Served
+	mu       sync.RWMutex
+	runs     map[spec.RunName]Served
+	registry Registry // nil where the server has only what was registered with it
 }
 
 // Prefix is the path that everything of the API lies below.
@@ -114,6 +115,8 @@ type route struct {
 	method, path string
 	changes      bool // needs the role operator, and a body of JSON
 	anywhere     bool // is answered by any coordinator itself
+	registry     bool // is about the run's entry in the registry
+	listed       bool // is answered from there where no coordinator is there for the run
 	handle       func(*call) error
 }
 
@@ -145,7 +148,7 @@ var (
 func (s *Server) serve(r route, w http.ResponseWriter, q *http.Request) {
 	c := &call{Request: q, w: w, server: s}
 	err := c.admit(r)
-	if err == nil && strings.HasPrefix(r.path, "/runs/{run}") {
+	if err == nil && strings.HasPrefix(r.path, "/runs/{run}") && !r.registry {
 		err = c.reach(r)
 	}
 	if err == nil && c.w != nil {
@@ -180,6 +183,9 @@ func (c *call) reach(r route) error {
 	}
 	run, known := c.server.find(spec.RunName(name))
 	if !known {
+		if err := c.absent(r, spec.RunName(name)); err != nil || r.listed {
+			return err
+		}
 		return problem(CodeUnknownRun, "no run %q here", name)
 	}
 	c.run = run
@@ -195,6 +201,22 @@ func (c *call) reach(r route) error {
 	}
 	c.w = nil
 	return nil
+}
+
+// absent says why no coordinator is there for a run that is registered; nil when it is not.
+func (c *call) absent(r route, name spec.RunName) error {
+	entry, registered := c.server.entry(name)
+	switch {
+	case !registered && r.listed:
+		return problem(CodeUnknownRun, "no run %q here", name)
+	case !registered || r.listed:
+		return nil
+	case entry.Archived:
+		return problem(CodeArchived, "run %q is archived", name)
+	case entry.Trouble != "":
+		return problem(CodeBroken, "run %q cannot be led: %s", name, entry.Trouble)
+	}
+	return problem(CodeNoLeader, "run %q is being taken up", name)
 }
 
 // nothing answers what no route matches.

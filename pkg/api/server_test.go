@@ -27,7 +27,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/nothing", "", nil, CodeNotFound},
 		{"GET", "/runs/test/nothing", "", nil, CodeNotFound},
 		{"DELETE", "/runs/test/tasks/a", "", nil, CodeMethod},
-		{"POST", "/runs", "{}", nil, CodeMethod},
+		{"PUT", "/runs", "{}", nil, CodeMethod},
 		{"GET", "/runs/other", "", nil, CodeUnknownRun},
 		{"GET", "/runs/test/tasks/b", "", nil, CodeUnknownTask},
 		{"GET", "/runs/test?x=1", "", nil, CodeInvalid},

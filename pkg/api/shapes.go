@@ -31,6 +31,51 @@ type Run struct {
 	Limits     *Limits `json:"limits,omitempty"`
 	// ActiveSeconds is how long the run has been active: it stands still while nobody leads.
 	ActiveSeconds float64 `json:"active_seconds"`
+
+	// What follows stands in the registry of runs, where there is one. Weight is the run's part of slots it shares, Trouble why
+	// this coordinator is not there for it.
+	Weight    float64    `json:"weight,omitempty"`
+	Archived  bool       `json:"archived,omitempty"`
+	Trouble   string     `json:"trouble,omitempty"`
+	CreatedBy string     `json:"created_by,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+}
+
+// RunRequest registers a run.
+type RunRequest struct {
+	Name spec.RunName `json:"name"`
+	// Workflow is the text of the workflow file, Args are changes of it as key=value.
+	Workflow string   `json:"workflow"`
+	Args     []string `json:"args,omitempty"`
+	// Dir is the absolute path in which the workflow's commands run on every worker; "" is a folder of each attempt's own.
+	Dir string `json:"dir,omitempty"`
+	// Budget is the cap on experiments at once, 0 for what the workflow says; Weight its part of shared slots, 0 for 1.
+	Budget int     `json:"budget,omitempty"`
+	Weight float64 `json:"weight,omitempty"`
+}
+
+// CreateAnswer says whether a run was registered or was there already, and how it is.
+type CreateAnswer struct {
+	Created bool `json:"created"`
+	Run     Run  `json:"run"`
+}
+
+// ArchiveRequest lets a run go, or takes it up again. Force does so although experiments may run that then have nobody to
+// report to until the run is taken up again.
+type ArchiveRequest struct {
+	Archived bool   `json:"archived"`
+	Force    bool   `json:"force,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// ReasonRequest says why.
+type ReasonRequest struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// DeleteAnswer names the run that was deleted.
+type DeleteAnswer struct {
+	Deleted spec.RunName `json:"deleted"`
 }
 
 // Leader says where a run is led.

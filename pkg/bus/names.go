@@ -22,8 +22,12 @@ const (
 	BucketStatePrefix = "AR_STATE_"
 	// BucketArtifacts is the object store of payloads and results that are too large for a message, of all runs.
 	BucketArtifacts = "AR_ARTIFACTS"
+	// BucketFiles is the object store of the runs' workdirs.
+	BucketFiles = "AR_FILES"
 	// BucketLease holds who leads each run.
 	BucketLease = "AR_LEASE"
+	// BucketRuns holds the runs that coordinators without a workflow of their own serve.
+	BucketRuns = "AR_RUNS"
 
 	subjectTask    = "ar.task."
 	subjectResult  = "ar.result."

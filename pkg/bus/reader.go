@@ -355,6 +355,16 @@ func (r *reader) reopen(ctx context.Context) error {
 	return r.open(ctx)
 }
 
+// Follow calls fn for every message after sequence after, in order, until ctx is done or the stream fails: ErrMissing when
+// it is gone, ErrGap when it was made anew. It survives reconnects. m is valid during the call.
+func (s *Stream) Follow(ctx context.Context, after uint64, fn func(m *Message)) error {
+	r := newReader(s, after+1)
+	if err := r.open(ctx); err != nil {
+		return errors.Join(err, r.close())
+	}
+	return r.follow(ctx, fn)
+}
+
 // follow calls fn for every message until ctx is done or the stream fails, and closes the reader.
 func (r *reader) follow(ctx context.Context, fn func(m *Message)) (err error) {
 	defer func() { err = errors.Join(err, r.close()) }()

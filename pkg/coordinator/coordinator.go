@@ -34,6 +34,9 @@ type Options struct {
 	HTTP string
 	// Workdir receives the snapshot, the tree and the reports; "" writes no files.
 	Workdir string
+	// Keep, unless nil, is called with the workdir behind its files, now and then and at the end of a term, to keep a copy of
+	// them elsewhere.
+	Keep func(ctx context.Context, workdir string) error
 	// WorkdirLock is the workdir's lock if the caller holds it already; Run takes it when nil.
 	WorkdirLock *snapshot.WorkdirLock
 	// AdoptEdits takes an engine_state.json that a person edited while nobody led; IgnoreEdits drops the edit. With

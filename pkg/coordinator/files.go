@@ -18,6 +18,7 @@ import (
 const (
 	snapshotInterval = 2 * time.Second
 	reportInterval   = 10 * time.Second
+	keepInterval     = 15 * time.Second
 	costShare        = 20
 )
 
@@ -31,6 +32,8 @@ type files struct {
 	log       *slog.Logger
 	snapshots pace
 	reports   pace
+	copies    pace // kept elsewhere
+	unkept    bool // files are newer than their copy
 
 	mu      sync.Mutex
 	dirty   bool
@@ -56,7 +59,8 @@ func newFiles(t *term, o spec.Objective) *files {
 	return &files{
 		t: t, workdir: t.c.o.Workdir, state: t.c.state, objective: o, log: t.c.log,
 		snapshots: pace{interval: snapshotInterval}, reports: pace{interval: reportInterval},
-		dirty: true, urgent: true, arrived: make(chan struct{}, 1),
+		copies: pace{interval: keepInterval},
+		dirty:  true, urgent: true, arrived: make(chan struct{}, 1),
 	}
 }
 
@@ -89,7 +93,20 @@ func (f *files) run(ctx context.Context) {
 		case <-f.arrived:
 		}
 		f.write(time.Now())
+		f.keep(ctx, time.Now())
 	}
+}
+
+// keep has the files copied elsewhere, if somebody wants that and something is new.
+func (f *files) keep(ctx context.Context, now time.Time) {
+	if f.t.c.o.Keep == nil || !f.unkept || !f.copies.due(now, false) {
+		return
+	}
+	if err := f.t.c.o.Keep(ctx, f.workdir); err != nil && ctx.Err() == nil {
+		f.log.Warn("keep a copy of the workdir's files", "err", err)
+	}
+	f.unkept = false
+	f.copies.took(now, time.Now())
 }
 
 func (f *files) write(now time.Time) {
@@ -109,6 +126,10 @@ func (f *files) write(now time.Time) {
 	if now = time.Now(); f.reports.due(now, urgent) {
 		f.report()
 		f.reports.took(now, time.Now())
+		f.unkept = true
+		if urgent {
+			f.copies.next = time.Time{}
+		}
 	}
 }
 
@@ -190,6 +211,8 @@ func (f *files) final(ctx context.Context) {
 	f.checkpoint(ctx, state)
 	f.report()
 	f.summarize(ctx)
+	f.unkept, f.copies.next = true, time.Time{}
+	f.keep(ctx, time.Now())
 }
 
 func (f *files) summarize(ctx context.Context) {

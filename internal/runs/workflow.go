@@ -1,0 +1,58 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"autoresearch/internal/cli"
+	"autoresearch/pkg/coordinator"
+	"autoresearch/pkg/kv"
+	"autoresearch/pkg/snapshot"
+	"autoresearch/pkg/workflow"
+)
+
+// optionsOf builds the run's workflow in its workdir.
+func (s *Server) optionsOf(ctx context.Context, e kv.RunEntry) (coordinator.Options, error) {
+	o, dir := s.o.Common, s.workdir(e)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return o, fmt.Errorf("run %q: %w", e.Name, err)
+	}
+	if err := snapshot.WriteFile(filepath.Join(dir, workflow.CopyName), []byte(e.Workflow)); err != nil {
+		return o, fmt.Errorf("run %q: %w", e.Name, err)
+	}
+	chosen, err := cli.ChooseWorkflow(ctx, s.o.Factories, workflow.FactoryName, arguments(e), dir)
+	if err != nil {
+		return o, fmt.Errorf("run %q: %w", e.Name, err)
+	}
+	o.Run, o.Workflow, o.Name, o.Workdir = e.Name, chosen.Workflow, string(e.Name), dir
+	o.Conn, o.Logger = s.o.Conn, s.o.Log
+	if o.MaxConcurrency = chosen.Spec.MaxConcurrency(); e.Budget > 0 {
+		o.MaxConcurrency = e.Budget
+	}
+	o.Keep = func(ctx context.Context, workdir string) error {
+		return keep(ctx, s.files, e.Name, workdir)
+	}
+	return o, nil
+}
+
+// arguments are what the workflow's factory is called with.
+func arguments(e kv.RunEntry) []string {
+	var argv []string
+	if e.Dir != "" {
+		argv = []string{"--dir", e.Dir}
+	}
+	return append(argv, e.Args...)
+}
+
+// check says what is wrong with an entry's workflow, before anybody tries to lead it.
+func check(e kv.RunEntry) error {
+	if _, err := workflow.Parse(workflow.CopyName, []byte(e.Workflow), e.Args); err != nil {
+		return err
+	}
+	if e.Dir != "" && !filepath.IsAbs(e.Dir) {
+		return fmt.Errorf("dir %q: it must be an absolute path, that of the commands on every worker", e.Dir)
+	}
+	return nil
+}
