@@ -16,7 +16,7 @@ KUSTOMIZE  := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 KUBECONFORM := github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test race-ten lint sim mutants chaos bench bench-peers fuzz k8s-check clean
+.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz k8s-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,14 @@ build: ## Build the three programs into bin/
 test: ## Run every test with the race detector
 	$(GO) test -race -timeout 5m ./...
 
+browser-test: ## Test the dashboard in chromium, installed on Debian when root; skipped where there is none
+	test/browser/install.sh
+	cd test/browser && $(GO) test -count 1 -timeout 10m -v .
+
+pictures: ## Take the pictures of the dashboard in docs/pictures anew, from the demo
+	test/browser/install.sh
+	cd test/browser && $(GO) test -count 1 -timeout 15m -run TestPictures . -pictures $(CURDIR)/docs/pictures
+
 race-ten: ## Run every test ten times in a row
 	$(GO) test -race -count 10 -timeout 45m ./...
 
@@ -44,6 +52,7 @@ lint: $(TOOLS)/golangci-lint ## Check format, vet and the linters of .golangci.y
 	@test -z "$$(gofmt -l bench cmd internal pkg examples test)" || { gofmt -l bench cmd internal pkg examples test; exit 1; }
 	$(TOOLS)/golangci-lint run ./...
 	cd bench/peers && $(TOOLS)/golangci-lint run ./...
+	cd test/browser && $(TOOLS)/golangci-lint run ./...
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) $(GO) install $(LINT)

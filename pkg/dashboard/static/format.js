@@ -5,7 +5,7 @@ export function short(value) {
   if (value === undefined || value === null) return '';
   const n = Number(value);
   if (!Number.isFinite(n)) return String(value);
-  if (n !== 0 && (Math.abs(n) >= 1e6 || Math.abs(n) < 1e-3)) return n.toExponential(2).replace('e+', 'e');
+  if (n !== 0 && (Math.abs(n) >= 1e6 || Math.abs(n) < 1e-3)) return n.toExponential(3).replace(/\.?0*e\+?/, 'e');
   return Number.isInteger(n) ? String(n) : String(Number(n.toPrecision(5)));
 }
 

@@ -2,89 +2,111 @@
 // pixels is drawn once, the most telling first.
 import { middle, short } from '../format.js';
 import { STANDINGS, standing } from './forest.js';
-import { HEIGHT, WIDTH } from './layout.js';
+import { HEIGHT, ROW, WIDTH } from './layout.js';
 
 const LEGIBLE = 0.5; // the scale from which on there is text
 const TINY = 4; // pixels in height, below which a node is a mark
-const CELL = 2; // pixels of a mark
+const MARK = 7; // pixels that a mark is wide, at least
+const CELL = 2; // pixels of the grid that marks stand on
 
-// draw paints one frame: nodes as they are placed, seen through a camera, with the theme's colours. marks says what stands
-// out: selected, hovered, found, best, collapsed.
+// draw paints one frame: placed nodes, seen through a camera, with the theme's colours. marks says what stands out: selected,
+// hovered, found, best, collapsed.
 export function draw(ctx, nodes, camera, theme, marks) {
-  ctx.setTransform(1, 0, 0, 1, 0, 0);
+  const { scale, ratio } = camera;
+  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   ctx.fillStyle = theme.paper;
-  ctx.fillRect(0, 0, ctx.canvas.width, ctx.canvas.height);
-  const { x, y, scale, width, height, ratio } = camera;
-  ctx.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
-  const seen = { left: -x / scale, top: -y / scale, right: (width - x) / scale, bottom: (height - y) / scale };
-  edges(ctx, nodes, camera, theme, seen);
-  if (HEIGHT * scale < TINY) {
-    dots(ctx, nodes, camera, theme, seen);
-  } else {
-    for (const node of nodes) if (inside(node, seen)) pill(ctx, node, scale >= LEGIBLE, theme, marks);
-  }
-  rings(ctx, camera, theme, marks, seen);
+  ctx.fillRect(0, 0, camera.width, camera.height);
+  const tiny = HEIGHT * scale < TINY;
+  const sight = { ...camera, wide: camera.wide, w: Math.max(WIDTH * scale, MARK), h: Math.max(HEIGHT * scale, 1.5), tiny };
+  blocks(ctx, nodes, sight, theme);
+  edges(ctx, nodes, sight, theme);
+  if (tiny) dots(ctx, nodes, sight, theme);
+  else for (const node of nodes) if (inside(node, sight)) pill(ctx, node, sight, theme, marks);
+  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+  rings(ctx, sight, theme, marks);
 }
 
-const inside = ({ x, y }, seen) => x < seen.right && x + WIDTH > seen.left && y < seen.bottom && y + HEIGHT > seen.top;
+const left = (node, s) => node.x * s.wide + s.x;
+const top = (node, s) => node.y * s.scale + s.y;
 
-// edges draws all lines as one path. Lines to children that fall on one pixel are one line.
-function edges(ctx, nodes, { scale }, theme, seen) {
-  const curved = HEIGHT * scale >= TINY;
-  ctx.beginPath();
-  for (const { parent, x, y } of nodes) {
-    if (!parent || x < seen.left || parent.x > seen.right) continue;
-    if (Math.max(y, parent.y) + HEIGHT < seen.top || Math.min(y, parent.y) > seen.bottom) continue;
-    const pixel = Math.round(y * scale) * 65536 + Math.round(x * scale);
-    if (!curved && parent.drawn === pixel) continue;
-    parent.drawn = pixel;
-    const from = parent.x + WIDTH;
-    ctx.moveTo(from, parent.y + HEIGHT / 2);
-    if (curved) {
-      const bend = Math.min(28, (x - from) / 2);
-      ctx.bezierCurveTo(from + bend, parent.y + HEIGHT / 2, from + bend, y + HEIGHT / 2, from + 2 * bend, y + HEIGHT / 2);
-    }
-    ctx.lineTo(x, y + HEIGHT / 2);
+function inside(node, s) {
+  const x = left(node, s);
+  const y = top(node, s);
+  return x < s.width && x + s.w > 0 && y < s.height && y + s.h > 0;
+}
+
+// blocks draws the ground of each block of leaves; a line leads to its first column only.
+function blocks(ctx, nodes, s, theme) {
+  const edge = Math.min(6, 6 * s.scale);
+  ctx.fillStyle = theme.raised;
+  for (const node of nodes) {
+    if (!node.block) continue;
+    const [x, y] = [left(node, s), top(node, s)];
+    const [w, h] = [node.block.width * s.wide + s.w, node.block.height * s.scale + s.h];
+    if (x > s.width || x + w < 0 || y > s.height || y + h < 0) continue;
+    ctx.beginPath();
+    ctx.roundRect(x - edge, y - edge / 2, w + 2 * edge, h + edge, edge);
+    ctx.fill();
   }
-  ctx.lineWidth = curved ? 1.2 : 0.8 / scale;
+}
+
+// edges draws all lines as one path. Lines of one parent to children that fall on one pixel are one line.
+function edges(ctx, nodes, s, theme) {
+  let parent;
+  let pixel;
+  ctx.beginPath();
+  for (const node of nodes) {
+    if (!node.parent || node.column > 0) continue;
+    const [x1, y1] = [left(node.parent, s) + s.w, top(node.parent, s) + s.h / 2];
+    const [x2, y2] = [left(node, s), top(node, s) + s.h / 2];
+    if (x2 < 0 || x1 > s.width || Math.max(y1, y2) < 0 || Math.min(y1, y2) > s.height) continue;
+    const here = Math.round(y2) * 65536 + Math.round(x2);
+    if (s.tiny && parent === node.parent && here === pixel) continue;
+    [parent, pixel] = [node.parent, here];
+    const bend = Math.min(s.tiny ? Infinity : 56 * s.scale, x2 - x1);
+    ctx.moveTo(x1, y1);
+    ctx.bezierCurveTo(x1 + bend / 2, y1, x1 + bend / 2, y2, x1 + bend, y2);
+    ctx.lineTo(x2, y2);
+  }
+  ctx.lineWidth = s.tiny ? 0.7 : Math.max(0.8, 1.2 * s.scale);
   ctx.strokeStyle = theme.edge;
+  ctx.globalAlpha = Math.min(1, Math.max(0.3, ROW * s.scale)); // where lines lie side by side they must not hide the nodes
   ctx.stroke();
-  for (const { parent } of nodes) if (parent) parent.drawn = undefined;
+  ctx.globalAlpha = 1;
 }
 
 let taken = new Uint8Array(0);
 
-// dots draws nodes as marks on a grid of cells, one mark a cell.
-function dots(ctx, nodes, camera, theme, seen) {
-  const columns = Math.ceil(camera.width / CELL) + 1;
-  const rows = Math.ceil(camera.height / CELL) + 1;
+// dots draws nodes as marks, one in each cell of a grid.
+function dots(ctx, nodes, s, theme) {
+  const columns = Math.ceil(s.width / CELL) + 1;
+  const rows = Math.ceil(s.height / CELL) + 1;
   if (taken.length < columns * rows) taken = new Uint8Array(columns * rows);
   taken.fill(0);
   const groups = Object.fromEntries(STANDINGS.map((name) => [name, []]));
-  for (const node of nodes) if (inside(node, seen)) groups[standing(node)].push(node);
-  const w = Math.max(WIDTH * camera.scale, 2.5) / camera.scale;
-  const h = Math.max(HEIGHT * camera.scale, 1.5) / camera.scale;
+  for (const node of nodes) if (inside(node, s)) groups[standing(node)].push(node);
   for (const name of STANDINGS) {
-    ctx.fillStyle = name === 'queued' ? theme.queued : theme[name];
+    ctx.fillStyle = name === 'queued' ? theme.edge : theme[name];
     for (const node of groups[name]) {
-      const column = Math.max(0, Math.floor((node.x * camera.scale + camera.x) / CELL));
-      const row = Math.max(0, Math.floor((node.y * camera.scale + camera.y) / CELL));
-      const cell = row * columns + column;
+      const [x, y] = [left(node, s), top(node, s)];
+      const cell = Math.max(0, Math.floor(y / CELL)) * columns + Math.max(0, Math.floor(x / CELL));
       if (taken[cell]) continue;
       taken[cell] = 1;
-      ctx.fillRect(node.x, node.y, w, h);
+      ctx.fillRect(x, y, s.w, s.h);
     }
   }
 }
 
 // pill draws one node: its colour at the left, its id, and its value at the right.
-function pill(ctx, node, legible, theme, marks) {
+function pill(ctx, node, s, theme, marks) {
   const name = standing(node);
   const waits = name === 'queued' || name === 'cancelled';
-  const { x, y } = node;
+  const legible = s.scale >= LEGIBLE;
+  const k = s.ratio * s.scale;
+  ctx.setTransform(k, 0, 0, k, s.ratio * left(node, s), s.ratio * top(node, s));
   ctx.globalAlpha = marks.found.size && !marks.found.has(node.id) ? 0.3 : 1;
   ctx.beginPath();
-  ctx.roundRect(x, y, WIDTH, HEIGHT, 5);
+  ctx.roundRect(0, 0, WIDTH, HEIGHT, 5);
   ctx.fillStyle = legible || waits ? theme[`${name}Pale`] : theme[name];
   ctx.fill();
   if (legible || waits) {
@@ -94,35 +116,33 @@ function pill(ctx, node, legible, theme, marks) {
     ctx.stroke();
     ctx.setLineDash([]);
   }
-  if (legible) write(ctx, node, name, theme, marks);
+  if (legible) write(ctx, node, name, waits, theme, marks);
   ctx.globalAlpha = 1;
 }
 
-function write(ctx, node, name, theme, marks) {
-  const { x, y } = node;
-  let left = x + 8;
-  if (!['queued', 'cancelled'].includes(name)) {
+function write(ctx, node, name, waits, theme, marks) {
+  let from = waits ? 8 : 12;
+  if (!waits) {
     ctx.fillStyle = theme[name];
     ctx.beginPath();
-    ctx.roundRect(x, y, 5, HEIGHT, [5, 0, 0, 5]);
+    ctx.roundRect(0, 0, 5, HEIGHT, [5, 0, 0, 5]);
     ctx.fill();
-    left += 4;
   }
   if (marks.best === node) {
-    star(ctx, left + 5, y + HEIGHT / 2, theme.gold);
-    left += 15;
+    star(ctx, from + 5, HEIGHT / 2, theme.gold);
+    from += 15;
   }
-  const value = node.below && marks.collapsed.has(node.id) ? `+${node.below}` : short(node.value);
+  const value = node.below ? `+${node.below}` : short(node.value);
   ctx.textBaseline = 'middle';
   ctx.font = theme.figures;
   ctx.textAlign = 'right';
   ctx.fillStyle = name === 'improved' ? theme.improvedInk : theme.soft;
-  ctx.fillText(value, x + WIDTH - 7, y + HEIGHT / 2 + 0.5);
-  const room = x + WIDTH - 12 - left - value.length * 6.4;
+  ctx.fillText(value, WIDTH - 7, HEIGHT / 2 + 0.5);
+  const room = WIDTH - 12 - from - value.length * 6.6;
   ctx.textAlign = 'left';
   ctx.font = theme.letters;
   ctx.fillStyle = theme.ink;
-  ctx.fillText(middle(node.id, Math.max(4, Math.floor(room / 6.3))), left, y + HEIGHT / 2 + 0.5, Math.max(20, room));
+  ctx.fillText(middle(node.id, Math.max(4, Math.floor(room / 6.4))), from, HEIGHT / 2 + 0.5, Math.max(20, room));
 }
 
 function star(ctx, x, y, colour) {
@@ -137,21 +157,21 @@ function star(ctx, x, y, colour) {
   ctx.fill();
 }
 
+const RINGS_MAX = 500;
+
 // rings draws what stands out, at any scale.
-function rings(ctx, { scale }, theme, marks, seen) {
+function rings(ctx, s, theme, marks) {
   const ring = (node, colour, width) => {
-    if (!node?.shown || !inside(node, seen)) return;
-    const gap = 2.5 / scale;
-    const w = Math.max(WIDTH, 8 / scale);
-    const h = Math.max(HEIGHT, 6 / scale);
+    if (!node?.shown || !inside(node, s)) return;
+    const h = Math.max(s.h, 5);
     ctx.beginPath();
-    ctx.roundRect(node.x - gap, node.y - gap, w + 2 * gap, h + 2 * gap, Math.min(7, 7 / scale));
-    ctx.lineWidth = width / scale;
+    ctx.roundRect(left(node, s) - 2.5, top(node, s) + s.h / 2 - h / 2 - 2.5, s.w + 5, h + 5, Math.min(7 * s.scale + 2, 8));
+    ctx.lineWidth = width;
     ctx.strokeStyle = colour;
     ctx.stroke();
   };
-  if (marks.found.size <= 500) for (const id of marks.found) ring(marks.nodes.get(id), theme.gold, 1.5);
-  if (HEIGHT * scale < TINY) ring(marks.best, theme.gold, 2);
+  if (marks.found.size <= RINGS_MAX) for (const id of marks.found) ring(marks.nodes.get(id), theme.gold, 1.5);
+  if (s.tiny) ring(marks.best, theme.gold, 2);
   ring(marks.hovered, theme.soft, 1);
   ring(marks.selected, theme.accent, 2.2);
 }

@@ -1,7 +1,7 @@
 // The hypothesis tree as the page knows it: read once, then changed by events.
 import { number } from '../api.js';
 
-// Node is an experiment. x, y, shown and below belong to the layout.
+// Node is an experiment. What is below failure belongs to the layout.
 class Node {
   constructor(id) {
     this.id = id;
@@ -16,6 +16,8 @@ class Node {
     this.x = 0;
     this.y = 0;
     this.shown = false;
+    this.block = null; // of the first of a block of leaves: how far it reaches
+    this.column = 0; // in such a block
     this.below = 0; // how many nodes are folded away below it
   }
 }

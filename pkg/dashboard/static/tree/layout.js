@@ -6,11 +6,15 @@ export const HEIGHT = 22;
 export const ROW = 28;
 const COLUMN = 192;
 const BLOCK = WIDTH + 12; // from column to column of a block
-const PROPORTION = 0.28; // of a block's columns, squared, to its leaves
+const PROPORTION = 0.4; // of a block's columns, squared, to its leaves
 
 // layout places every node that is not below a collapsed one. It returns the placed nodes, parents before their children.
 export function layout(forest, collapsed) {
-  for (const node of forest.nodes.values()) node.shown = false;
+  for (const node of forest.nodes.values()) {
+    node.shown = false;
+    node.block = null;
+    node.column = 0;
+  }
   const order = [];
   const rows = { next: 0 };
   // What waits to be placed: a node with its depth, or the leaves of one parent. No recursion: a search may be a long chain.
@@ -43,14 +47,17 @@ function put(node, x, y, order) {
   order.push(node);
 }
 
-// block places leaves in as many columns as keep the block in proportion.
+// block places leaves in as many columns as keep the block in proportion. Its first node knows how large it is.
 function block(leaves, depth, rows, order) {
   const columns = Math.max(1, Math.floor(Math.sqrt(leaves.length * PROPORTION)));
   leaves.forEach((node, i) => {
+    node.column = i % columns;
     const y = (rows.next + Math.floor(i / columns)) * ROW;
-    put(node, depth * COLUMN + (i % columns) * BLOCK, y, order);
+    put(node, depth * COLUMN + node.column * BLOCK, y, order);
   });
-  rows.next += Math.ceil(leaves.length / columns);
+  const height = Math.ceil(leaves.length / columns);
+  if (columns > 1) leaves[0].block = { width: (columns - 1) * BLOCK, height: (height - 1) * ROW };
+  rows.next += height;
 }
 
 // finish places the parents, children first, and counts what is folded away.

@@ -53,6 +53,7 @@ class Canvas extends Component {
     Object.assign(this.camera, { width, height, ratio });
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
+    if (this.camera.follows) this.camera.fit();
     this.frame();
   }
 
@@ -85,26 +86,24 @@ class Canvas extends Component {
     }
     if (placed.forest !== forest) this.collapsed = new Set();
     const anchor = this.anchor();
-    const before = anchor && { x: anchor.x, y: anchor.y };
+    const before = anchor && { x: this.camera.left(anchor), y: this.camera.top(anchor) };
     this.nodes = layout(forest, this.collapsed);
     this.placed = { forest, shape: forest.shape, folds: this.folds };
     this.rested = performance.now() + LAYOUT_SHARE * (performance.now() - began);
-    if (this.camera.follows) this.camera.fit(this.nodes);
-    else if (anchor?.shown) {
-      this.camera.x += (before.x - anchor.x) * this.camera.scale;
-      this.camera.y += (before.y - anchor.y) * this.camera.scale;
-    }
+    this.camera.measure(this.nodes);
+    if (this.camera.follows) this.camera.fit();
+    else if (anchor?.shown) this.camera.pan(before.x - this.camera.left(anchor), before.y - this.camera.top(anchor));
   }
 
   // anchor is the node that must not move on the screen: the selected one, or the one nearest to the middle.
   anchor() {
     const selected = state.forest.nodes.get(state.selected);
     if (selected?.shown) return selected;
-    const { x, y, scale, width, height } = this.camera;
+    const { camera } = this;
     let found;
     let distance = Infinity;
     for (const node of this.nodes) {
-      const d = Math.abs(node.x * scale + x - width / 2) + Math.abs(node.y * scale + y - height / 2);
+      const d = Math.abs(camera.left(node) - camera.width / 2) + Math.abs(camera.top(node) - camera.height / 2);
       if (d < distance) [found, distance] = [node, d];
     }
     return found;
@@ -112,14 +111,15 @@ class Canvas extends Component {
 
   // at is the node at a point of the canvas. Small nodes are hit from nearby.
   at(point) {
-    const { x, y, scale } = this.camera;
-    const near = Math.max(0, 8 - HEIGHT * scale) / scale;
-    const place = { x: (point.x - x) / scale, y: (point.y - y) / scale };
+    const { camera } = this;
+    const [w, h] = [WIDTH * camera.scale, HEIGHT * camera.scale];
+    const near = Math.max(0, 8 - h);
     let found = null;
     let distance = Infinity;
     for (const node of this.nodes) {
-      const dx = Math.max(node.x - place.x, 0, place.x - node.x - WIDTH);
-      const dy = Math.max(node.y - place.y, 0, place.y - node.y - HEIGHT);
+      const [x, y] = [camera.left(node), camera.top(node)];
+      const dx = Math.max(x - point.x, 0, point.x - x - w);
+      const dy = Math.max(y - point.y, 0, point.y - y - h);
       if (dx <= near && dy <= near && dx + dy < distance) [found, distance] = [node, dx + dy];
     }
     return found;
@@ -147,7 +147,7 @@ class Canvas extends Component {
 
   fit() {
     this.camera.follows = true;
-    this.camera.fit(this.nodes);
+    this.camera.fit();
     this.moved();
   }
 
@@ -225,7 +225,7 @@ export class TreePanel extends Component {
       <header>
         <h2>Hypotheses <span class="soft">${count(forest.nodes.size)}</span></h2>
         <ul class="legend">${legend.map(([name, text]) => html`<li key=${name}><i class=${`dot ${name}`}></i>${text}</li>`)}</ul>
-        <input type="search" id="search" placeholder="Search id, payload, failure" aria-label="Search tasks"
+        <input type="search" id="search" placeholder="Search ids, payloads  /" aria-label="Search tasks"
           onInput=${(event) => find(event.target.value)} onKeyDown=${keys} />
         <output class="soft">${found.text && `${count(found.ids.size)}${found.more ? '+' : ''} found`}</output>
         <div class="buttons">

@@ -1,7 +1,7 @@
 // The colours of the style sheet, as a canvas needs them.
 
 const names = [
-  'paper', 'ink', 'soft', 'line', 'edge', 'accent', 'gold', 'improved', 'improvedInk', 'improvedPale', 'plain', 'plainPale',
+  'paper', 'raised', 'ink', 'soft', 'line', 'edge', 'accent', 'gold', 'improved', 'improvedInk', 'improvedPale', 'plain', 'plainPale',
   'running', 'runningPale', 'failed', 'failedPale', 'cancelled', 'cancelledPale', 'queued', 'queuedPale',
 ];
 

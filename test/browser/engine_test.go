@@ -1,0 +1,169 @@
+package browser
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program builds the program once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "autoresearch-browser")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "autoresearch")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/autoresearch")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return binary, nil
+})
+
+// engine is `autoresearch engine` with a workflow and a page.
+type engine struct {
+	t        *testing.T
+	workflow string
+	workdir  string
+	address  string
+	flags    []string
+	cmd      *exec.Cmd
+	log      bytes.Buffer
+}
+
+// startEngine begins a search and waits until it leads. It ends with the test.
+func startEngine(t *testing.T, workflow string, flags ...string) *engine {
+	t.Helper()
+	e := &engine{t: t, workflow: workflow, workdir: t.TempDir(), address: freeAddress(t), flags: flags}
+	t.Cleanup(func() {
+		if e.stop(); t.Failed() {
+			t.Logf("the engine said:\n%s", e.log.String())
+		}
+	})
+	e.start()
+	return e
+}
+
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // it was only asked for its address
+	return l.Addr().String()
+}
+
+func (e *engine) start() {
+	e.t.Helper()
+	binary, err := program()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	args := append([]string{"engine", "--workflow", e.workflow, "--workdir", e.workdir, "--http", e.address}, e.flags...)
+	e.cmd = exec.Command(binary, args...)
+	e.cmd.Stdout, e.cmd.Stderr = &e.log, &e.log
+	if err := e.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	eventually(e.t, "the engine leads its run", func() bool {
+		answer, err := http.Get(e.url() + "readyz")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = answer.Body.Close() }() // it was read
+		text, err := io.ReadAll(answer.Body)
+		return err == nil && bytes.Contains(text, []byte(`"role":"leader"`))
+	})
+}
+
+func (e *engine) url() string { return "http://" + e.address + "/" }
+
+// kill ends the engine without a word, as a crash does.
+func (e *engine) kill() { e.end(syscall.SIGKILL) }
+
+func (e *engine) stop() { e.end(syscall.SIGINT) }
+
+func (e *engine) end(signal os.Signal) {
+	if e.cmd == nil {
+		return
+	}
+	_ = e.cmd.Process.Signal(signal) // it may have ended
+	_ = e.cmd.Wait()                 // the exit status of an interrupted run
+	e.cmd = nil
+}
+
+// call asks the API and decodes what it answers.
+func (e *engine) call(method, path string, body, answer any) {
+	e.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	q, err := http.NewRequestWithContext(e.t.Context(), method, e.url()+"api/v1"+path, bytes.NewReader(text))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	q.Header.Set("Content-Type", "application/json")
+	got, err := http.DefaultClient.Do(q)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer func() { _ = got.Body.Close() }() // it was read
+	text, err = io.ReadAll(got.Body)
+	if err != nil || got.StatusCode >= 300 {
+		e.t.Fatalf("%s %s: %v, %s: %s", method, path, err, got.Status, text)
+	}
+	if answer == nil {
+		return
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// task is what the tests look at of a task.
+type task struct {
+	ID        string  `json:"id"`
+	State     string  `json:"state"`
+	Cancelled bool    `json:"cancelled"`
+	Priority  float64 `json:"priority"`
+}
+
+// tasks lists tasks of the run.
+func (e *engine) tasks(run, query string) []task {
+	e.t.Helper()
+	var list struct {
+		Tasks []task `json:"tasks"`
+	}
+	e.call(http.MethodGet, "/runs/"+run+"/tasks?"+query, nil, &list)
+	return list.Tasks
+}
+
+// eventually waits for something that has no signal of its own.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	within(t, 30*time.Second, what, ok)
+}
+
+func within(t *testing.T, patience time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never happened: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
