@@ -29,7 +29,9 @@ export async function loadDetail() {
     const parent = await get(taskPath(name, detail.parent));
     if (current()) update({ parent });
   } catch (error) {
-    if (current()) failed(error);
+    if (!current()) return;
+    failed(error);
+    if (error.status === 404) update({ selected: '' });
   }
 }
 

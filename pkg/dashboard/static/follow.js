@@ -19,15 +19,18 @@ export async function follow(name) {
   current?.abort();
   const end = new AbortController();
   current = end;
-  update({ name, run: null, detail: null, parent: null, connection: 'connecting' });
+  update({ name, run: null, detail: null, parent: null, connection: 'connecting', loading: true, history: { points: [], total: 0 } });
   document.title = `${name} · autoresearch`;
   refresh(end.signal);
   while (!end.signal.aborted) {
     try {
       await live(name, end.signal);
     } catch (error) {
-      failed(error);
-      if (error.status === 401) return;
+      if (error.status === 401) {
+        failed(error);
+        return;
+      }
+      if (!end.signal.aborted) update({ connection: 'lost' });
     }
     if (!end.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 1000));
   }
@@ -41,8 +44,7 @@ async function live(name, signal) {
   signal.addEventListener('abort', stop);
   const early = [];
   let forest;
-  const onEvent = (id, event) => {
-    if (!event) return;
+  const onEvent = (event) => {
     if (event.type === 'gap') round.abort();
     else if (forest) apply(forest, event);
     else early.push(event);
@@ -63,7 +65,7 @@ async function live(name, signal) {
     await Promise.race([open, ended]);
     forest = await readTree(name, round.signal);
     for (const event of early) apply(forest, event);
-    await readHistory(name, round.signal);
+    dirty('history');
     await ended;
   } finally {
     round.abort();
@@ -91,8 +93,11 @@ async function readTree(name, signal) {
   return forest;
 }
 
-async function readHistory(name, signal) {
-  update({ history: await get(runPath(name, '/history?limit=2000'), { signal }) });
+const POINTS = 2000;
+const POINTS_MAX = 2 * POINTS; // then the server is asked for fewer again
+
+async function readHistory(at) {
+  update({ history: await get(at(`/history${query({ limit: POINTS })}`)) });
 }
 
 // apply changes the state by an event, and notes what has to be read again.
@@ -116,6 +121,7 @@ function apply(forest, event) {
 function append(forest, { task, at }) {
   const { points, total } = state.history;
   if (points.some((point) => point.task === task.id)) return;
+  if (points.length > POINTS_MAX) dirty('history');
   const improved = forest.best?.id === task.id;
   const point = { task: task.id, ended_at: at, order: total + 1, value: task.value, best: number(forest.best?.value ?? task.value), improved };
   update({ history: { ...state.history, total: total + 1, points: [...points, point] } });
@@ -128,6 +134,8 @@ const readings = {
   workers: { pause: 2000, seen: () => sees('workers') || sees('queue'), read: readWorkers },
   failures: { pause: 3000, seen: () => sees('failures'), read: readFailures },
   changes: { pause: 1500, seen: () => sees('changes'), read: readChanges },
+  history: { pause: 1000, seen: () => !state.loading, read: readHistory },
+  runs: { pause: 10_000, seen: () => true, read: readRuns },
   detail: { pause: 1000, seen: () => state.selected !== '', read: () => loadDetail() },
 };
 
@@ -144,6 +152,11 @@ async function readQueue(at) {
 async function readWorkers(at) {
   const { workers } = await get(at('/workers'));
   update({ workers });
+}
+
+async function readRuns() {
+  const { runs } = await get('/runs');
+  update({ runs });
 }
 
 async function readFailures(at) {
@@ -171,7 +184,7 @@ async function refresh(signal) {
   while (!signal.aborted) {
     const now = performance.now();
     if (now - (read.workers ?? 0) > WORKERS_SAY) {
-      dirty('workers');
+      dirty('workers', 'runs');
       if (state.detail?.state === 'running') dirty('detail');
     }
     for (const [name, { pause, seen, read: f }] of Object.entries(readings)) {

@@ -50,7 +50,7 @@ class App extends Component {
         </aside>
       </main>
       <nav class="screens" aria-label="Screens">${Object.entries(screens).map(([name, text]) => html`
-        <button key=${name} aria-current=${!state.selected && state.screen === name ? 'page' : undefined}
+        <button key=${name} class=${name} aria-current=${!state.selected && state.screen === name ? 'page' : undefined}
           onClick=${() => { select(''); openScreen(name); }}>${text}${badge(name)}</button>`)}
       </nav>
       <p class=${`notice ${state.notice?.bad ? 'bad' : ''}`} role="status">${state.notice?.text}</p>`;

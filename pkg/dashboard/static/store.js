@@ -27,8 +27,11 @@ export const state = {
 const watchers = new Set();
 let asked = false;
 
-// watch calls a function after each change, once a frame.
-export const watch = (f) => watchers.add(f);
+// watch calls a function after each change, once a frame; it returns what ends that.
+export function watch(f) {
+  watchers.add(f);
+  return () => watchers.delete(f);
+}
 
 // update changes the state and has the page drawn.
 export function update(change) {

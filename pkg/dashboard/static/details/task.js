@@ -5,6 +5,7 @@ import { state } from '../store.js';
 import { bump, cancel, retry, select } from '../actions.js';
 import { Sure } from '../panels/sure.js';
 import { flatten } from './diff.js';
+import { Output } from './output.js';
 import { Payload } from './payload.js';
 
 export function Details({ onSelect }) {
@@ -20,7 +21,8 @@ export function Details({ onSelect }) {
   </article>`;
 }
 
-const open = (task) => !['completed', 'failed', 'reported'].includes(task.state);
+const finished = (task) => task.state === 'completed' || task.state === 'failed';
+const open = (task) => !finished(task) && task.state !== 'reported';
 
 function Body({ task, node, onSelect }) {
   return html`
@@ -30,7 +32,8 @@ function Body({ task, node, onSelect }) {
     ${task.live && html`<${Live} live=${task.live} />`}
     ${task.failure_record && html`<${Failure} record=${task.failure_record} />`}
     <${Payload} task=${task} parent=${state.parent} />
-    ${task.result && html`<${Result} result=${task.result} />`}
+    ${task.attempt > 0 && html`<${Output} key=${`${task.id} ${task.attempt}`} id=${task.id} attempt=${task.attempt} decided=${finished(task)}
+      objective=${state.run?.objective?.metric}>${task.result && html`<${Result} result=${task.result} />`}<//>`}
     <${Lineage} task=${task} onSelect=${onSelect} />
     <${Attempts} attempts=${task.attempts} />`;
 }
@@ -43,9 +46,10 @@ function Facts({ task, node }) {
     ['class', task.class],
     ['worker', task.worker],
     ['host', task.host],
+    ['GPU', task.hardware && [task.hardware.gpu, ...task.hardware.gpus].join(' ')],
     ['priority', short(task.priority)],
     ['started', clock(task.started_at)],
-    ['took', task.duration_seconds ? duration(task.duration_seconds) : task.started_at && duration(between(task.started_at, task.ended_at))],
+    [task.ended_at ? 'took' : 'for', task.duration_seconds ? duration(task.duration_seconds) : task.started_at && duration(between(task.started_at, task.ended_at))],
     ['attempt', task.attempt > 1 || task.failures || task.lost ? `${task.attempt}: ${task.failures ?? 0} failed, ${task.lost ?? 0} lost` : ''],
     ['repeats', task.retry_of],
     ['code', code && plain(code)],
@@ -79,15 +83,15 @@ function Waits({ waiting }) {
 }
 
 function Live({ live }) {
+  const metrics = live.metrics ?? {};
   return html`<section><h3>Now</h3>
-    <p class="message">${live.progress || 'No progress has been said yet.'}</p>
-    <${Figures} of=${live.metrics ?? {}} /></section>`;
+    ${Object.keys(metrics).length > 0 ? html`<${Figures} of=${metrics} />` : html`<p class="message">${live.progress || 'No progress has been said yet.'}</p>`}</section>`;
 }
 
 function Result({ result }) {
   return html`<section><h3>Result</h3>
     <${Figures} of=${result.metrics ?? {}} />
-    ${result.output && html`<${Figures} of=${result.output} />`}</section>`;
+    ${result.output && html`<details><summary>Other output</summary><${Figures} of=${result.output} /></details>`}</section>`;
 }
 
 function Figures({ of }) {

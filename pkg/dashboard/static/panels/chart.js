@@ -46,10 +46,12 @@ export class Chart extends Component {
   }
 }
 
-// axes are the axes of every chart.
+const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 8 }, (_, i) => n * 10 ** i)).sort((a, b) => a - b);
+
+// axes are the axes of every chart: whole steps, and values.
 export function axes(theme) {
   const style = { stroke: theme.soft, font: theme.figures, grid: { stroke: theme.line, width: 1 }, ticks: { show: false } };
-  return [{ ...style, space: 70, size: 26, gap: 6 }, { ...style, space: 30, size: 58, gap: 6 }];
+  return [{ ...style, space: 60, size: 26, gap: 6, incrs: WHOLE }, { ...style, space: 30, size: 58, gap: 6 }];
 }
 
 // points draws the points of a series alone, filled.

@@ -1,14 +1,15 @@
 // The top of the page: the run at a glance, and what steers it as a whole.
 import { count, duration, short } from '../format.js';
 import { html } from '../html.js';
-import { state } from '../store.js';
-import { drain, pause, resume, setBudget } from '../actions.js';
+import { state, update } from '../store.js';
+import { address, drain, pause, resume, setBudget } from '../actions.js';
 import { follow } from '../follow.js';
 import { switchTheme } from '../tree/theme.js';
+import { NumberField } from './number.js';
 import { Sure } from './sure.js';
 
 const connections = {
-  connecting: 'connecting…', live: 'live', lost: 'the server does not answer; trying again', resting: 'resting while nobody looks',
+  connecting: 'connecting…', live: 'live', lost: 'the server, or a leader of the run, does not answer; trying again', resting: 'resting while nobody looks',
 };
 
 export function Header({ onSelect }) {
@@ -17,8 +18,8 @@ export function Header({ onSelect }) {
     <div class="who">
       <span class=${`link ${connection}`} role="img" title=${connections[connection]} aria-label=${connections[connection]}></span>
       ${runs.length > 1
-        ? html`<select aria-label="Run" value=${name} onChange=${(event) => follow(event.target.value)}>
-            ${runs.map((r) => html`<option key=${r.name} value=${r.name}>${r.name}</option>`)}</select>`
+        ? html`<select aria-label="Run" value=${name} onChange=${(event) => show(event.target.value)}>
+            ${runs.map((r) => html`<option key=${r.name} value=${r.name}>${r.name}${r.archived ? ' (archived)' : ''}</option>`)}</select>`
         : html`<h1>${name || 'autoresearch'}</h1>`}
       ${run && html`<${Status} run=${run} />`}
     </div>
@@ -28,9 +29,16 @@ export function Header({ onSelect }) {
 }
 
 function Status({ run }) {
-  const word = run.paused ? 'paused' : run.drained ? 'draining' : run.status;
-  return html`<span class=${`status ${word}`} title=${run.reason}>${word}</span>
-    ${run.reason && html`<span class="reason" title=${run.reason}>${run.reason}</span>`}`;
+  const word = run.paused ? 'paused' : run.drained ? 'draining' : (run.status ?? run.role);
+  const reason = run.reason || run.trouble;
+  return html`<span class=${`status ${word}`} title=${reason}>${word}</span>
+    ${reason && html`<span class="reason" title=${reason}>${reason}</span>`}`;
+}
+
+function show(name) {
+  update({ selected: '' });
+  follow(name);
+  address();
 }
 
 function Counts({ run, onSelect }) {
@@ -57,8 +65,7 @@ function Controls({ run }) {
     <span class="stepper" role="group" aria-label="Budget: experiments at once">
       <label for="budget">Budget</label>
       <button aria-label="One less" disabled=${run.budget <= 1} onClick=${() => setBudget(run.budget - 1)}>−</button>
-      <input id="budget" inputmode="numeric" value=${run.budget} title=${own ? `the workflow says ${run.configured_budget}` : undefined}
-        onChange=${(event) => setBudget(Math.max(0, Number.parseInt(event.target.value, 10) || 0))} />
+      <${NumberField} id="budget" value=${run.budget} title=${own ? `the workflow says ${run.configured_budget}` : ''} onNumber=${(n) => setBudget(n)} />
       <button aria-label="One more" onClick=${() => setBudget(run.budget + 1)}>+</button>
     </span>
     ${run.paused || run.drained

@@ -21,7 +21,7 @@ export function Queue({ onSelect }) {
 }
 
 function Running({ task, held, onSelect }) {
-  const metrics = Object.entries(held?.metrics ?? {}).slice(0, 4);
+  const metrics = telling(held?.metrics);
   return html`<li>
     <button class="name" onClick=${() => onSelect(task.id)}><i class="dot running"></i><b>${task.id}</b></button>
     <span class="soft figure">${task.started_at ? duration(between(task.started_at)) : 'on its way'}</span>
@@ -29,6 +29,14 @@ function Running({ task, held, onSelect }) {
     ${held && html`<p class="more">${metrics.map(([name, value]) => html`<span key=${name}>${name} <b>${short(value)}</b></span>`)}
       ${metrics.length === 0 && html`<span class="clip">${held.progress}</span>`}</p>`}
   </li>`;
+}
+
+const METRICS = 3;
+
+// telling picks metrics: the objective first.
+function telling(metrics = {}) {
+  const objective = state.run?.objective?.metric;
+  return Object.entries(metrics).sort(([a], [b]) => (b === objective) - (a === objective)).slice(0, METRICS);
 }
 
 // A task that waits can be dragged: where it is dropped, it gets the priority between its neighbours.

@@ -3,6 +3,7 @@ import { clock, duration } from '../format.js';
 import { html } from '../html.js';
 import { state } from '../store.js';
 import { pause, resume, setBudget } from '../actions.js';
+import { NumberField } from './number.js';
 
 export function Workers({ onSelect }) {
   const { run, workers } = state;
@@ -15,11 +16,10 @@ export function Workers({ onSelect }) {
 }
 
 function Class({ of: c }) {
-  const change = (event) => setBudget(Math.max(0, Number.parseInt(event.target.value, 10) || 0), c.class);
   return html`<li>
     <span class="name"><b>${c.class}</b></span>
     <${Bar} taken=${c.slots - c.free} of=${c.slots} />
-    <label class="soft">cap <input class="narrow" inputmode="numeric" value=${c.budget || ''} placeholder="none" onChange=${change} /></label>
+    <label class="soft">cap <${NumberField} class="narrow" value=${c.budget || ''} placeholder="none" onNumber=${(n) => setBudget(n, c.class)} /></label>
     ${c.paused
       ? html`<button class="small main" onClick=${() => resume(c.class)}>Resume</button>`
       : html`<button class="small" onClick=${() => pause(c.class)}>Pause</button>`}
@@ -33,14 +33,25 @@ function Bar({ taken, of }) {
 }
 
 function Worker({ of: w, onSelect }) {
-  const word = w.leaving ? 'leaving' : w.silent ? 'silent' : '';
+  const word = w.leaving ? 'leaving' : w.silent ? 'silent' : w.breaker ? 'out' : '';
   return html`<li>
     <span class="name"><i class=${`dot ${word ? 'failed' : 'improved'}`}></i><b>${w.id}</b></span>
-    <span class="soft figure">${word ? `${word} since ${clock(w.heard_at)}` : w.host}</span>
+    <span class="soft figure">${word ? `${word}, heard ${clock(w.heard_at)}` : w.host}</span>
     <p class="more">${w.slots.map((s) => html`<span key=${s.class}>${s.class} <${Bar} taken=${s.total - s.free} of=${s.total} /></span>`)}
+      ${(w.labels ?? []).map((label) => html`<span key=${label}>${label}</span>`)}
       ${w.others > 0 && html`<span>${w.others} of other runs</span>`}</p>
+    ${w.breaker && html`<p class="more bad">${w.breaker}</p>`}
+    ${(w.gpus ?? []).map((gpu) => html`<${GPU} key=${gpu.uuid} of=${gpu} />`)}
     ${w.running.map((held) => html`<p class="more" key=${held.task}>
       <button class="plain" onClick=${() => onSelect(held.task)}>${held.task}</button>
       <span class="soft">${duration(held.seconds)}</span> <span class="clip soft">${held.progress}</span></p>`)}
   </li>`;
+}
+
+const gpuLooks = { busy: 'running', free: 'improved', quarantined: 'failed' };
+
+function GPU({ of: gpu }) {
+  return html`<p class="more" title=${gpu.uuid}>
+    <span><i class=${`dot ${gpuLooks[gpu.state] ?? 'queued'}`}></i> ${gpu.model}</span><span>${gpu.class}</span>
+    <span class=${gpu.reason ? 'bad' : ''}>${gpu.state}${gpu.reason && `: ${gpu.reason}`}</span></p>`;
 }

@@ -5,6 +5,7 @@ import { HEIGHT, WIDTH, bounds } from './layout.js';
 const SCALE_MIN = 0.002;
 const SCALE_MAX = 2.5;
 const MARGIN = 24;
+const MARK = 7; // pixels that a node is wide, at least
 
 export class Camera {
   x = MARGIN;
@@ -18,6 +19,15 @@ export class Camera {
   // wide is the scale of the columns.
   get wide() {
     return Math.max(this.scale, Math.min(1, (this.width - 2 * MARGIN) / this.tree.right));
+  }
+
+  // w and h are how large a node is on the canvas.
+  get w() {
+    return Math.max(MARK, WIDTH * this.wide);
+  }
+
+  get h() {
+    return HEIGHT * this.scale;
   }
 
   left = (node) => node.x * this.wide + this.x;

@@ -2,22 +2,23 @@
 // pixels is drawn once, the most telling first.
 import { middle, short } from '../format.js';
 import { STANDINGS, standing } from './forest.js';
-import { HEIGHT, ROW, WIDTH } from './layout.js';
+import { ROW } from './layout.js';
 
-const LEGIBLE = 0.5; // the scale from which on there is text
+const LEGIBLE = 9; // pixels in height, from which on a node has text
+const LETTERS = 0.75; // the least scale of text
 const TINY = 4; // pixels in height, below which a node is a mark
-const MARK = 7; // pixels that a mark is wide, at least
 const CELL = 2; // pixels of the grid that marks stand on
 
 // draw paints one frame: placed nodes, seen through a camera, with the theme's colours. marks says what stands out: selected,
 // hovered, found, best, collapsed.
 export function draw(ctx, nodes, camera, theme, marks) {
-  const { scale, ratio } = camera;
+  const { ratio } = camera;
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   ctx.fillStyle = theme.paper;
   ctx.fillRect(0, 0, camera.width, camera.height);
-  const tiny = HEIGHT * scale < TINY;
-  const sight = { ...camera, wide: camera.wide, w: Math.max(WIDTH * scale, MARK), h: Math.max(HEIGHT * scale, 1.5), tiny };
+  const { wide, w, h } = camera;
+  const tiny = h < TINY;
+  const sight = { ...camera, wide, w, h: Math.max(h, 1.5), tiny };
   blocks(ctx, nodes, sight, theme);
   edges(ctx, nodes, sight, theme);
   if (tiny) dots(ctx, nodes, sight, theme);
@@ -63,7 +64,7 @@ function edges(ctx, nodes, s, theme) {
     const here = Math.round(y2) * 65536 + Math.round(x2);
     if (s.tiny && parent === node.parent && here === pixel) continue;
     [parent, pixel] = [node.parent, here];
-    const bend = Math.min(s.tiny ? Infinity : 56 * s.scale, x2 - x1);
+    const bend = Math.min(s.tiny ? Infinity : 56 * s.wide, x2 - x1);
     ctx.moveTo(x1, y1);
     ctx.bezierCurveTo(x1 + bend / 2, y1, x1 + bend / 2, y2, x1 + bend, y2);
     ctx.lineTo(x2, y2);
@@ -74,6 +75,9 @@ function edges(ctx, nodes, s, theme) {
   ctx.stroke();
   ctx.globalAlpha = 1;
 }
+
+// mark is the colour of a node without text: what waits is faint.
+const mark = (name, theme) => (name === 'queued' ? theme.edge : theme[name]);
 
 let taken = new Uint8Array(0);
 
@@ -86,7 +90,7 @@ function dots(ctx, nodes, s, theme) {
   const groups = Object.fromEntries(STANDINGS.map((name) => [name, []]));
   for (const node of nodes) if (inside(node, s)) groups[standing(node)].push(node);
   for (const name of STANDINGS) {
-    ctx.fillStyle = name === 'queued' ? theme.edge : theme[name];
+    ctx.fillStyle = mark(name, theme);
     for (const node of groups[name]) {
       const [x, y] = [left(node, s), top(node, s)];
       const cell = Math.max(0, Math.floor(y / CELL)) * columns + Math.max(0, Math.floor(x / CELL));
@@ -101,35 +105,37 @@ function dots(ctx, nodes, s, theme) {
 function pill(ctx, node, s, theme, marks) {
   const name = standing(node);
   const waits = name === 'queued' || name === 'cancelled';
-  const legible = s.scale >= LEGIBLE;
-  const k = s.ratio * s.scale;
+  const legible = s.h >= LEGIBLE;
+  const scale = legible ? Math.max(s.scale, LETTERS) : s.scale;
+  const size = { w: s.w / scale, h: s.h / scale };
+  const k = s.ratio * scale;
   ctx.setTransform(k, 0, 0, k, s.ratio * left(node, s), s.ratio * top(node, s));
   ctx.globalAlpha = marks.found.size && !marks.found.has(node.id) ? 0.3 : 1;
   ctx.beginPath();
-  ctx.roundRect(0, 0, WIDTH, HEIGHT, 5);
-  ctx.fillStyle = legible || waits ? theme[`${name}Pale`] : theme[name];
+  ctx.roundRect(0, 0, size.w, size.h, 5);
+  ctx.fillStyle = legible ? theme[`${name}Pale`] : mark(name, theme);
   ctx.fill();
-  if (legible || waits) {
+  if (legible) {
     ctx.setLineDash(waits ? [4, 3] : []);
     ctx.lineWidth = 1.1;
     ctx.strokeStyle = theme[name];
     ctx.stroke();
     ctx.setLineDash([]);
   }
-  if (legible) write(ctx, node, name, waits, theme, marks);
+  if (legible) write(ctx, node, name, waits, size, theme, marks);
   ctx.globalAlpha = 1;
 }
 
-function write(ctx, node, name, waits, theme, marks) {
+function write(ctx, node, name, waits, { w, h }, theme, marks) {
   let from = waits ? 8 : 12;
   if (!waits) {
     ctx.fillStyle = theme[name];
     ctx.beginPath();
-    ctx.roundRect(0, 0, 5, HEIGHT, [5, 0, 0, 5]);
+    ctx.roundRect(0, 0, 5, h, [5, 0, 0, 5]);
     ctx.fill();
   }
   if (marks.best === node) {
-    star(ctx, from + 5, HEIGHT / 2, theme.gold);
+    star(ctx, from + 5, h / 2, theme.gold);
     from += 15;
   }
   const value = node.below ? `+${node.below}` : short(node.value);
@@ -137,12 +143,18 @@ function write(ctx, node, name, waits, theme, marks) {
   ctx.font = theme.figures;
   ctx.textAlign = 'right';
   ctx.fillStyle = name === 'improved' ? theme.improvedInk : theme.soft;
-  ctx.fillText(value, WIDTH - 7, HEIGHT / 2 + 0.5);
-  const room = WIDTH - 12 - from - value.length * 6.6;
+  ctx.fillText(value, w - 6, h / 2 + 0.5);
+  const room = w - 6 - from - (value && ctx.measureText(value).width + 5);
   ctx.textAlign = 'left';
   ctx.font = theme.letters;
   ctx.fillStyle = theme.ink;
-  ctx.fillText(middle(node.id, Math.max(4, Math.floor(room / 6.4))), from, HEIGHT / 2 + 0.5, Math.max(20, room));
+  ctx.fillText(fitting(ctx, node.id, room), from, h / 2 + 0.5, Math.max(20, room));
+}
+
+// fitting shortens an id until it fits.
+function fitting(ctx, id, room) {
+  const width = ctx.measureText(id).width;
+  return width <= room + 1 ? id : middle(id, Math.max(4, Math.floor((id.length * room) / width)));
 }
 
 function star(ctx, x, y, colour) {
@@ -171,7 +183,7 @@ function rings(ctx, s, theme, marks) {
     ctx.stroke();
   };
   if (marks.found.size <= RINGS_MAX) for (const id of marks.found) ring(marks.nodes.get(id), theme.gold, 1.5);
-  if (s.tiny) ring(marks.best, theme.gold, 2);
+  if (s.h < LEGIBLE) ring(marks.best, theme.gold, 2);
   ring(marks.hovered, theme.soft, 1);
   ring(marks.selected, theme.accent, 2.2);
 }

@@ -7,7 +7,7 @@ import { Camera } from './camera.js';
 import { draw } from './draw.js';
 import { standing } from './forest.js';
 import { listen } from './gestures.js';
-import { HEIGHT, WIDTH, layout } from './layout.js';
+import { layout } from './layout.js';
 import { step } from './steps.js';
 import { onTheme, readTheme } from './theme.js';
 
@@ -37,9 +37,9 @@ class Canvas extends Component {
       this.moved();
     });
     const gestures = listen(this.canvas, this);
-    watch(() => this.moved());
+    const changes = watch(() => this.moved());
     this.props.onReady(this);
-    this.end = () => [() => resized.disconnect(), theme, gestures].forEach((f) => f());
+    this.end = () => [() => resized.disconnect(), theme, gestures, changes].forEach((f) => f());
   }
 
   componentWillUnmount() {
@@ -112,7 +112,7 @@ class Canvas extends Component {
   // at is the node at a point of the canvas. Small nodes are hit from nearby.
   at(point) {
     const { camera } = this;
-    const [w, h] = [WIDTH * camera.scale, HEIGHT * camera.scale];
+    const { w, h } = camera;
     const near = Math.max(0, 8 - h);
     let found = null;
     let distance = Infinity;
