@@ -73,6 +73,27 @@ func TestPageOutlivesTheCoordinator(t *testing.T) {
 	p.quiet()
 }
 
+// TestOutputIsLive: what an experiment writes stands on the page while it runs, and its metric becomes a curve; the reason of a
+// failure stands there afterwards.
+func TestOutputIsLive(t *testing.T) {
+	t.Setenv("STEP", "1")
+	e := startEngine(t, search)
+	p := openPage(t, e.url()+"#run=quick&task=baseline", 1400, 900, "light")
+	p.sees(`document.querySelector('.details pre')?.textContent.includes('step=2')`)
+	p.sees(`document.querySelector('.lead').textContent === 'running'`)
+	p.sees(`document.querySelector('.details .chart canvas')`)
+	p.sees(`document.querySelector('.lead').textContent.startsWith('completed')`)
+	p.sees(`document.querySelector('.details pre').textContent.includes('step=5')`)
+
+	e.call(http.MethodPost, "/runs/quick/tasks", map[string]any{"tasks": []any{map[string]any{
+		"id": "astray", "kind": "experiment", "priority": -2000, "parent": "baseline", "payload": map[string]any{"lr": 0.9},
+	}}}, nil)
+	p.do(`location.hash = '#run=quick&task=astray'`)
+	p.sees(`document.querySelector('.failure pre')?.textContent.includes('the loss is not a number')`)
+	p.sees(`document.querySelector('.details').textContent.includes('against baseline')`)
+	p.quiet()
+}
+
 // TestKeysLeadThroughThePage: the search, the tree and the details work without a pointer.
 func TestKeysLeadThroughThePage(t *testing.T) {
 	e := startEngine(t, search)

@@ -14,7 +14,7 @@ import (
 
 var (
 	pictures = flag.String("pictures", "", "write pictures of the dashboard into this folder")
-	shown    = flag.Int("pictured", 60, "take the pictures after so many experiments of the demo")
+	shown    = flag.Int("pictured", 36, "take the pictures after so many experiments of the demo")
 )
 
 // TestPictures runs the demo for a while and takes the pictures of the documentation.
