@@ -163,7 +163,7 @@ func showCommand() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return s.print(d, func(w *bytes.Buffer, wide bool) { writeDetail(w, &d, wide) })
+					return s.print(d, func(w *bytes.Buffer, wide bool) { writeDetail(w, &d, wide, s.seriesOf(ctx, &d)) })
 				})
 			})
 		},
@@ -174,7 +174,19 @@ func showCommand() *cobra.Command {
 	return cmd
 }
 
-func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool) {
+// seriesOf asks for a finished task's series; nil when there are none to show.
+func (s *session) seriesOf(ctx context.Context, d *api.TaskDetail) *api.SeriesList {
+	if d.Result == nil {
+		return nil
+	}
+	list, err := s.Series(ctx, s.run, d.ID)
+	if err != nil {
+		return &api.SeriesList{Note: err.Error()}
+	}
+	return &list
+}
+
+func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.SeriesList) {
 	line := func(title, format string, args ...any) {
 		fmt.Fprintf(w, "%-10s %s\n", title, fmt.Sprintf(format, args...))
 	}
@@ -200,6 +212,9 @@ func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool) {
 	}
 	if d.Result != nil {
 		line("metrics", "%s", metrics(d.Result.Metrics))
+	}
+	if series != nil {
+		writeSeries(w, series)
 	}
 	if f := d.Failure; f != nil {
 		line("failure", "%s in %s %s", f.Kind, f.Phase, f.Cause)

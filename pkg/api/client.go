@@ -238,6 +238,11 @@ func (c *Client) Task(ctx context.Context, run spec.RunName, id spec.TaskID) (d 
 	return d, c.get(ctx, taskPath(run, id, ""), nil, &d)
 }
 
+// Series returns how the metrics of the attempt that decided a task went.
+func (c *Client) Series(ctx context.Context, run spec.RunName, id spec.TaskID) (list SeriesList, err error) {
+	return list, c.get(ctx, taskPath(run, id, "series"), nil, &list)
+}
+
 // Submit submits tasks.
 func (c *Client) Submit(ctx context.Context, run spec.RunName, r SubmitRequest) (a SubmitAnswer, err error) {
 	return a, c.ask(ctx, request{method: http.MethodPost, path: runPath(run, "tasks"), body: r}, &a)

@@ -15,6 +15,7 @@ var routes = []route{
 	{method: http.MethodGet, path: "/runs/{run}/tasks", handle: (*call).listTasks},
 	{method: http.MethodPost, path: "/runs/{run}/tasks", changes: true, handle: (*call).submit},
 	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}", handle: (*call).showTask},
+	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/series", handle: (*call).showSeries},
 	{method: http.MethodPost, path: "/runs/{run}/tasks/{task}/cancel", changes: true, handle: (*call).cancel},
 	{method: http.MethodPost, path: "/runs/{run}/tasks/{task}/retry", changes: true, handle: (*call).retry},
 	{method: http.MethodPut, path: "/runs/{run}/tasks/{task}/priority", changes: true, handle: (*call).reprioritise},

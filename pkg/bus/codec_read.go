@@ -457,6 +457,8 @@ const (
 	failureMax  = 32 << 10 // bytes of a failure record
 	headlineMax = 1024     // metrics of an attempt in a heartbeat
 	unknownsMax = 256      // unknown keys of a child
+
+	seriesInlineMax = 32 << 10 // bytes of the series that stand in a result itself
 )
 
 // MetricsMax is how many metrics a result may have.

@@ -14,7 +14,7 @@ const ResultVersion = 1
 
 // EncodeResult returns a TaskResult as Report.Body and Outcome.Body hold it:
 // v version, c children, m metrics, o output (its JSON text), f failure, a attempt, w worker, h host, s started,
-// d duration. It refuses children that spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
+// d duration, r series, R the blob of all their points. It refuses children that spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
 func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	if err := checkResult(&r); err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)
@@ -31,6 +31,8 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	fieldText(&w, "h", r.Host)
 	w.fieldTime("s", r.Started)
 	fieldInt(&w, "d", r.Duration)
+	fieldList(&w, "r", r.Series, (*wire).series)
+	w.fieldBlob("R", r.SeriesStored)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -63,6 +65,8 @@ func CheckResult(data []byte, limit int) (children int, err error) {
 			c.checkMetrics()
 		case "f":
 			sized(c, failureMax, func() bool { c.skip(1); return true })
+		case "r":
+			sized(c, seriesInlineMax, func() bool { c.skip(1); return true })
 		default:
 			return false
 		}
@@ -129,6 +133,10 @@ func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 		r.Started = c.time()
 	case "d":
 		r.Duration = time.Duration(c.int())
+	case "r":
+		r.Series = listOf(c, spec.SeriesMax, c.series)
+	case "R":
+		r.SeriesStored = c.blob()
 	default:
 		return false
 	}

@@ -53,7 +53,12 @@ var forms = []form{
 		func(data []byte) (*spec.TaskResult, error) {
 			r, err := DecodeResult(data)
 			return &r, err
-		}, asIs),
+		}, func(r *spec.TaskResult) { r.Series[0].Seen = 99 }),
+	formOf("series", 0, func(all *[]spec.Series) ([]byte, error) { return EncodeSeries(*all), nil },
+		func(data []byte) (*[]spec.Series, error) {
+			all, err := DecodeSeries(data)
+			return &all, err
+		}, func(all *[]spec.Series) { (*all)[0].Seen = 99 }),
 	formOf("journal record", formRecord, func(r *Record) ([]byte, error) { return AppendRecord(nil, r) }, DecodeRecord,
 		func(r *Record) { r.Version, r.Part, r.Parts = 1, 2, 3 }),
 	formOf("mirror meta", formMeta, EncodeMirrorMeta, DecodeMirrorMeta, func(m *MirrorMeta) { m.Version = 1 }),
@@ -236,6 +241,12 @@ func TestResultRoundTrip(t *testing.T) {
 		if drawBool(t, "output") {
 			r.Output = drawJSON(t, "output")
 		}
+		r.Series = drawList(t, "series", func(t *rapid.T) spec.Series {
+			points := drawList(t, "points", func(t *rapid.T) spec.Point {
+				return spec.Point{Step: drawFloat(t, "step"), Value: drawFloat(t, "value")}
+			})
+			return spec.Series{Name: drawText(t, "series"), Seen: len(points) + int(drawUint32(t, "seen")>>2), Points: points}
+		})
 		data, err := EncodeResult(r)
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,8 @@ const (
 	BucketArtifacts = "AR_ARTIFACTS"
 	// BucketFiles is the object store of the runs' workdirs.
 	BucketFiles = "AR_FILES"
+	// BucketOutputPrefix + run is the object store of what a run's attempts leave besides their results.
+	BucketOutputPrefix = "AR_OUTPUT_"
 	// BucketLease holds who leads each run.
 	BucketLease = "AR_LEASE"
 	// BucketRuns holds the runs that coordinators without a workflow of their own serve.
@@ -110,6 +112,9 @@ func RejectedStream(run spec.RunName) string {
 
 // ObjectStream names the stream of an object store.
 func ObjectStream(bucket string) string { return "OBJ_" + bucket }
+
+// OutputBucket names the object store of what a run's attempts leave.
+func OutputBucket(run spec.RunName) string { return BucketOutputPrefix + spec.EncodeName(string(run)) }
 
 // StateBucket names the bucket of a run's mirror.
 func StateBucket(run spec.RunName) string { return BucketStatePrefix + spec.EncodeName(string(run)) }

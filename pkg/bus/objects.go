@@ -46,6 +46,15 @@ func NewObjects(c *Conn, run spec.RunName, o StreamOptions) Objects {
 	}
 }
 
+// NewOutput returns a run's output store: what attempts leave besides their results. It is a store of its own, so that what
+// is best effort never takes the room of what is not; the oldest makes room, and goes by age.
+func NewOutput(c *Conn, run spec.RunName, o StreamOptions) Objects {
+	return &objects{
+		conn: c, stream: NewStream(c, outputConfig(run, o)), run: spec.EncodeName(string(run)), bucket: OutputBucket(run),
+		renew: o.blobRenewAfter(), timeout: o.appendTimeout(),
+	}
+}
+
 func (o *objects) Ensure(ctx context.Context) error {
 	_, err := o.stream.Ensure(ctx)
 	return err

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,10 @@ type StreamOptions struct {
 	RejectedMaxBytes    int64
 	RejectedMaxMessages int64
 	RejectedMaxAge      time.Duration
+	// OutputMaxBytes and OutputMaxAge bound what is kept of the output of a run's attempts, OutputMaxBytesDefault and
+	// OutputMaxAgeDefault by default: the oldest goes first.
+	OutputMaxBytes int64
+	OutputMaxAge   time.Duration
 	// BlobRenewAfter is how old a blob in the object store may be before a Put of the same bytes makes it new,
 	// BlobRenewAfterDefault by default. Whoever removes blobs that nobody names must leave younger ones alone.
 	BlobRenewAfter time.Duration
@@ -52,6 +57,9 @@ const (
 	RejectedMaxBytesDefault    = 64 << 20
 	RejectedMaxMessagesDefault = 10_000
 	RejectedMaxAgeDefault      = 30 * 24 * time.Hour
+
+	OutputMaxBytesDefault = 4 << 30
+	OutputMaxAgeDefault   = 90 * 24 * time.Hour
 
 	ArtifactsMaxBytesDefault = 1 << 30
 	BlobRenewAfterDefault    = time.Hour
@@ -128,6 +136,24 @@ func artifactsConfig(o StreamOptions) jetstream.StreamConfig {
 		AllowRollup: true,
 		AllowDirect: true,
 		MaxBytes:    o.ArtifactsMaxBytes,
+		Replicas:    o.Replicas,
+	}
+}
+
+// outputConfig: an object store like that of artifactsConfig, of which the oldest goes. Its age and size are the run's.
+func outputConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
+	bucket := OutputBucket(run)
+	return jetstream.StreamConfig{
+		Name:        ObjectStream(bucket),
+		Description: "autoresearch: what attempts left besides their results, run " + printable(run),
+		Subjects:    []string{chunkAllSubject(bucket), objectAllSubject(bucket)},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		AllowRollup: true,
+		AllowDirect: true,
+		MaxBytes:    o.OutputMaxBytes,
+		MaxAge:      cmp.Or(o.OutputMaxAge, OutputMaxAgeDefault),
 		Replicas:    o.Replicas,
 	}
 }
@@ -262,6 +288,8 @@ func maxBytesDefault(name string) int64 {
 		return TasksMaxBytesDefault
 	case name == ObjectStream(BucketArtifacts):
 		return ArtifactsMaxBytesDefault
+	case strings.HasPrefix(name, ObjectStream(BucketOutputPrefix)):
+		return OutputMaxBytesDefault
 	case strings.HasPrefix(name, StreamResultsPrefix):
 		return ResultsMaxBytesDefault
 	case strings.HasPrefix(name, StreamRejectedPrefix):

@@ -181,6 +181,7 @@ func (n *simNode) run(p *model.Proc) {
 		mirror: client.Mirror(simRun), lease: client.Lease(kv.LeaseOptions{TTL: c.o.LeaderTTL}),
 		connected: func() bool { return !w.server.IsDown() && !n.cut }, payloadMax: func() int { return w.payloadMax },
 		objects: client.Objects(simRun, bus.StreamOptions{}), rejects: client.Rejects(simRun),
+		output: client.Objects(simRun+".output", bus.StreamOptions{}),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	n.c, n.stop = c, cancel

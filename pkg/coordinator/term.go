@@ -504,7 +504,7 @@ const upkeepInterval = 10 * time.Second
 func (t *term) upkeep(ctx context.Context) {
 	purged, pause := t.c.host.Now(), upkeepInterval
 	swept := purged
-	store := t.makeArtifacts(ctx, nil)
+	stores := t.makeStores(ctx, nil)
 	for {
 		t.c.host.Wait(ctx, pause, t.c.broken)
 		if ctx.Err() != nil {
@@ -515,7 +515,7 @@ func (t *term) upkeep(ctx context.Context) {
 			t.c.purgeResults(ctx, t)
 			t.checkJournal(ctx)
 			t.checkLease(ctx)
-			store = t.makeArtifacts(ctx, store)
+			stores = t.makeStores(ctx, stores)
 		}
 		for _, class := range t.leader.stalls.take() {
 			t.renewConsumer(ctx, class)
@@ -532,12 +532,14 @@ func (t *term) upkeep(ctx context.Context) {
 	}
 }
 
-// makeArtifacts makes the object store, so that workers, which may not, find it. Without one only large payloads and
-// results fail. It says so once: before is what the last try returned.
-func (t *term) makeArtifacts(ctx context.Context, before error) error {
-	err := t.leader.ports.objects.Ensure(ctx)
+// makeStores makes the object stores, so that workers, which may not, find them. Without the first one large payloads and
+// results fail, without the other what attempts leave besides their results is lost. It says so once: before is what the
+// last try returned.
+func (t *term) makeStores(ctx context.Context, before error) error {
+	err := errors.Join(t.leader.ports.objects.Ensure(ctx), t.leader.ports.output.Ensure(ctx))
 	if err != nil && before == nil && ctx.Err() == nil {
-		t.leader.log.Warn("make the object store; payloads and results too large for a message need it", "err", err)
+		t.leader.log.Warn("make the object stores; what is too large for a message, and what attempts leave besides their results, needs them",
+			"err", err)
 	}
 	return err
 }

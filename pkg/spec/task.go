@@ -87,6 +87,10 @@ type TaskResult struct {
 	Metrics map[string]float64
 	// Output is a free JSON object of the experiment's own; nil when it gave none.
 	Output json.RawMessage
+	// Series are the metrics as they went, of many points a selection; SeriesStored then names the whole of it in the run's
+	// output store, unless that could not be reached.
+	Series       []Series
+	SeriesStored Blob
 	// Failure says why the attempt failed; nil when it succeeded.
 	Failure *FailureRecord
 	// Attempt is the number of the attempt that produced this result.

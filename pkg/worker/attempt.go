@@ -53,6 +53,8 @@ type attempt struct {
 	slotHolds int
 	// result is the ledger's, set when the outcome is on disk.
 	result *result
+	// kept is what of the attempt's output was stored, set before it is finished.
+	kept kept
 
 	mu     sync.Mutex // guards the timers
 	timers [timerCount]*time.Timer
@@ -114,6 +116,13 @@ func (a *attempt) decide() bool {
 	if !a.decided.CompareAndSwap(false, true) {
 		return false
 	}
+	a.release()
+	a.cancel(errDecided)
+	return true
+}
+
+// release ends the timers: the attempt's own work is done, and what is left to do for it is bounded otherwise.
+func (a *attempt) release() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.over = true
@@ -122,8 +131,6 @@ func (a *attempt) decide() bool {
 			timer.Stop()
 		}
 	}
-	a.cancel(errDecided)
-	return true
 }
 
 // stopCause returns why the attempt was asked to end, nil when it was not.
@@ -175,7 +182,9 @@ type news struct {
 	mu         sync.Mutex
 	line       string
 	metrics    map[string]float64
-	progressed bool // there was progress or a metric
+	curves     curves
+	reading    []reading // of the line that is read
+	progressed bool      // there was progress or a metric
 }
 
 // touch notes a sign of life.
@@ -200,15 +209,21 @@ func (n *news) note(line string, metrics map[string]float64) {
 	for name, value := range metrics {
 		n.set(name, value)
 	}
+	n.record(metrics)
 }
 
 // noteLine takes one line of output and ignores it unless it is progress.
 func (n *news) noteLine(line []byte) (progress bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	text, ok := parseProgress(line, n.set)
+	n.reading = n.reading[:0]
+	text, ok := parseProgress(line, func(name string, value float64) {
+		n.set(name, value)
+		n.reading = append(n.reading, reading{name, value})
+	})
 	if ok {
 		n.line, n.progressed = text, true
+		n.curves.take(n.reading)
 	}
 	return ok
 }

@@ -24,6 +24,8 @@ type testLink struct {
 	publishErr error
 	putErr     error
 	blobs      map[spec.Digest][]byte // the object store
+	keepErr    error
+	kept       map[spec.Digest][]byte // the run's output store
 	uplinkErr  error
 	max        int
 	offline    bool
@@ -37,7 +39,7 @@ type testLink struct {
 }
 
 func newTestLink() *testLink {
-	return &testLink{tasks: map[string][]*bus.Dispatch{}, pullErr: map[string]error{}, blobs: map[spec.Digest][]byte{}, max: 1 << 20}
+	return &testLink{tasks: map[string][]*bus.Dispatch{}, pullErr: map[string]error{}, blobs: map[spec.Digest][]byte{}, kept: map[spec.Digest][]byte{}, max: 1 << 20}
 }
 
 // change alters the link's behaviour and wakes who waits.
@@ -104,6 +106,17 @@ func (l *testLink) put(_ context.Context, _ spec.RunName, data []byte) (err erro
 	l.change(func() {
 		if err = l.putErr; err == nil {
 			l.blobs[spec.BlobOf(data).Digest] = data
+		} else {
+			l.refused++
+		}
+	})
+	return err
+}
+
+func (l *testLink) keep(_ context.Context, _ spec.RunName, data []byte) (err error) {
+	l.change(func() {
+		if err = l.keepErr; err == nil {
+			l.kept[spec.BlobOf(data).Digest] = data
 		} else {
 			l.refused++
 		}

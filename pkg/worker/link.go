@@ -21,6 +21,8 @@ type link interface {
 	// put stores a blob of a run in the object store and get returns one, whole; both are idempotent.
 	put(ctx context.Context, run spec.RunName, data []byte) error
 	get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byte, error)
+	// keep stores a blob in a run's output store; it is idempotent.
+	keep(ctx context.Context, run spec.RunName, data []byte) error
 	// uplink sends without waiting; the message may be lost.
 	uplink(u *bus.Uplink) error
 	// listen calls fn for each answer, one at a time, until stop is called.
@@ -84,6 +86,11 @@ func (l *busLink) put(ctx context.Context, run spec.RunName, data []byte) error 
 
 func (l *busLink) get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byte, error) {
 	return bus.NewObjects(l.conn, run, bus.StreamOptions{}).Get(ctx, b, b.Size)
+}
+
+func (l *busLink) keep(ctx context.Context, run spec.RunName, data []byte) error {
+	_, err := bus.NewOutput(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
+	return err
 }
 
 func (l *busLink) uplink(u *bus.Uplink) error { return l.conn.SendUplink(u) }

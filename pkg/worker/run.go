@@ -63,6 +63,9 @@ type Options struct {
 	// OutputMax bounds each of standard output and error on disk, in bytes; 64 MiB when 0.
 	OutputMax int64
 
+	// KeepTimeout bounds how long a result waits until what the attempt left besides it is stored; KeepTimeoutDefault when 0.
+	KeepTimeout time.Duration
+
 	// Heartbeat is the interval between heartbeats; HeartbeatDefault when 0.
 	Heartbeat time.Duration
 	// Grace is the time between SIGTERM and SIGKILL where the recipe names none; GraceDefault when 0.
@@ -123,6 +126,7 @@ func (o Options) withDefaults() (Options, error) {
 	} else {
 		o.AttemptDir = attemptDirDefault(dir)
 	}
+	setDefault(&o.KeepTimeout, KeepTimeoutDefault)
 	setDefault(&o.Heartbeat, HeartbeatDefault)
 	setDefault(&o.Grace, GraceDefault)
 	setDefault(&o.OutputMax, outputMaxDefault)
@@ -169,6 +173,8 @@ type worker struct {
 	killing  atomic.Bool
 	killed   chan struct{}   // closed when everything must end at once
 	sendCtx  context.Context // of senders
+	keepCtx  context.Context // of what attempts leave besides their results
+	stopKeep context.CancelFunc
 	attempts sync.WaitGroup
 }
 
@@ -274,6 +280,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		notice:   make(chan struct{}, 1),
 		killed:   make(chan struct{}),
 	}
+	w.keepCtx, w.stopKeep = context.WithCancel(context.Background())
 	w.metrics = newMetrics(w)
 	w.health = &health{began: time.Now()}
 	return w
@@ -284,6 +291,7 @@ func (w *worker) run(ctx context.Context) error {
 	w.log.Info("worker starts", "boot", w.who.Boot, "host", w.host, "slots", w.o.Slots, "dir", w.o.Dir)
 	sendCtx, stopSending := context.WithCancel(context.Background())
 	w.sendCtx = sendCtx
+	defer w.stopKeep()
 	defer w.outboxes.senders.Wait()
 	defer stopSending()
 
@@ -380,6 +388,7 @@ func (w *worker) kill() {
 		a.cancel(errKilled)
 	}
 	close(w.killed)
+	w.stopKeep()
 }
 
 func (w *worker) isKilled() bool {

@@ -31,11 +31,11 @@ func (w *worker) execute(a *attempt) {
 	case missing != nil:
 		w.finish(a, failed(missing))
 	case runner != nil:
-		w.finish(a, w.callRunner(a, runner))
+		w.conclude(a, w.callRunner(a, runner))
 	case len(a.dispatch.Recipe.Argv) == 0 || a.dispatch.Recipe.Argv[0] == "":
 		w.finish(a, failed(noCommand(kind, a.pool.class)))
 	default:
-		w.finish(a, w.runCommand(a))
+		w.conclude(a, w.runCommand(a))
 	}
 }
 
@@ -146,6 +146,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	result := o.result
 	result.Metrics = a.news.mergeInto(result.Metrics)
+	result.Series, result.SeriesStored = inlineSeries(a.news.series()), a.kept.series
 	result.Attempt, result.Worker, result.Host = a.ref.Attempt, w.who.ID, w.host
 	result.Started, result.Duration = a.started, now.Sub(a.started)
 	job := jobID(a.ref)
@@ -155,7 +156,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	body, err := encodeBounded(result, w.resultMax(a))
 	if err != nil {
 		result.Failure = signed(unsendable(err, &a.dispatch.Recipe), job, now)
-		result.Children, result.Output = nil, nil
+		result.Children, result.Output, result.Series = nil, nil, nil
 		body, err = encodeBounded(result, w.resultMax(a))
 	}
 	if err != nil { // the metrics alone are too large

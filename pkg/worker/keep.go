@@ -1,0 +1,75 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
+)
+
+// KeepTimeoutDefault is how long a worker tries to store what an attempt leaves besides its result.
+const KeepTimeoutDefault = 30 * time.Second
+
+// kept is what of an attempt's output lies in the run's output store.
+type kept struct {
+	series spec.Blob
+}
+
+// keeping stores the output of one attempt. It is best effort, and the result waits for it: so all of it together has one
+// deadline.
+type keeping struct {
+	w       *worker
+	attempt *attempt
+	ctx     context.Context
+	kept    kept
+}
+
+// conclude stores what an attempt left besides its result, and then files the outcome. The attempt's limits no longer
+// count: its work is done, and one that was stopped keeps its output too.
+func (w *worker) conclude(a *attempt, o outcome) {
+	a.release()
+	if !o.discarded {
+		a.kept = w.keep(a)
+	}
+	w.finish(a, o)
+}
+
+func (w *worker) keep(a *attempt) kept {
+	limit := w.o.KeepTimeout
+	if w.leaving.Load() {
+		limit = min(limit, publishOnExit)
+	}
+	ctx, cancel := context.WithTimeoutCause(w.keepCtx, limit, errKeepTimeout)
+	defer cancel()
+	k := &keeping{w: w, attempt: a, ctx: ctx}
+	w.storeSeries(k)
+	return k.kept
+}
+
+var errKeepTimeout = errors.New("it took too long")
+
+// missingTries is how often a store that is not there is tried: a leader that has just begun is about to make it.
+const missingTries = 4
+
+// put stores a blob in the run's output store, and tries again while that may help.
+func (k *keeping) put(data []byte) (spec.Blob, error) {
+	for failures := 1; ; failures++ {
+		if err := context.Cause(k.ctx); err != nil {
+			return spec.Blob{}, err
+		}
+		err := k.w.link.keep(k.ctx, k.attempt.ref.Run, data)
+		if err == nil {
+			return spec.BlobOf(data), nil
+		}
+		if cause := context.Cause(k.ctx); cause != nil {
+			return spec.Blob{}, errors.Join(cause, err)
+		}
+		missing := errors.Is(err, bus.ErrMissing) && failures < missingTries
+		if !missing && !bus.Passing(err) || errors.Is(err, bus.ErrRefused) {
+			return spec.Blob{}, err
+		}
+		k.w.pause(k.ctx, backoff(failures))
+	}
+}
