@@ -146,6 +146,7 @@ func TestPoisonFromOutside(t *testing.T) {
 	w := newWorld(t)
 	wf := newTree(2, 2)
 	c := w.lead(wf)
+	eventually(t, "the task is known", func() bool { _, known := c.current.ledger.task("r"); return known })
 	h := w.hostile("evil")
 	ref := bus.AttemptRef{Run: w.run, Task: "r", Attempt: 1, Claim: 1}
 	with := func(change func(*bus.AttemptRef)) bus.Report {
