@@ -29,7 +29,7 @@ func root() *cobra.Command {
 	cmd.AddGroup(&cobra.Group{ID: groupSee, Title: "See a run:"}, &cobra.Group{ID: groupSteer, Title: "Steer a run:"})
 	for id, commands := range map[string][]*cobra.Command{
 		groupSee: {
-			statusCommand(), listCommand(), showCommand(), treeCommand(), topCommand(), watchCommand(), eventsCommand(),
+			statusCommand(), listCommand(), showCommand(), logsCommand(), treeCommand(), topCommand(), watchCommand(), eventsCommand(),
 			workersCommand(), exportCommand(), snapshotCommand(),
 		},
 		groupSteer: {

@@ -243,6 +243,53 @@ func (c *Client) Series(ctx context.Context, run spec.RunName, id spec.TaskID) (
 	return list, c.get(ctx, taskPath(run, id, "series"), nil, &list)
 }
 
+// LogQuery says which output is wanted: of the newest attempt when Attempt is 0, after the chunk whose id is After.
+type LogQuery struct {
+	Attempt uint32
+	After   string
+}
+
+func (q LogQuery) values() url.Values {
+	values := url.Values{}
+	if q.Attempt > 0 {
+		values.Set("attempt", fmt.Sprint(q.Attempt))
+	}
+	if q.After != "" {
+		values.Set("after", q.After)
+	}
+	return values
+}
+
+// Logs returns a page of what an attempt wrote.
+func (c *Client) Logs(ctx context.Context, run spec.RunName, id spec.TaskID, q LogQuery) (page LogPage, err error) {
+	return page, c.get(ctx, taskPath(run, id, "logs"), q.values(), &page)
+}
+
+// FollowLogs calls f for what an attempt has written after q.After and writes from then on, until it is over, ctx ends or f
+// fails. A stream that breaks is opened again where it ended.
+func (c *Client) FollowLogs(ctx context.Context, run spec.RunName, id spec.TaskID, q LogQuery, f func(LogChunk) error) error {
+	next := func() request {
+		return request{method: http.MethodGet, path: taskPath(run, id, "logs"), query: q.values()}
+	}
+	return c.followStream(ctx, next, func(_, data string) error {
+		if data == "" {
+			return nil
+		}
+		var chunk LogChunk
+		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
+			return fmt.Errorf("read a chunk: %w", err)
+		}
+		if chunk.ID == "" {
+			return errStreamEnd
+		}
+		q.After = chunk.ID
+		if err := f(chunk); err != nil {
+			return &callbackError{err}
+		}
+		return nil
+	})
+}
+
 // Submit submits tasks.
 func (c *Client) Submit(ctx context.Context, run spec.RunName, r SubmitRequest) (a SubmitAnswer, err error) {
 	return a, c.ask(ctx, request{method: http.MethodPost, path: runPath(run, "tasks"), body: r}, &a)
@@ -365,44 +412,10 @@ func (c *Client) Events(ctx context.Context, run spec.RunName, q EventQuery) (li
 // repeated ends it.
 func (c *Client) Follow(ctx context.Context, run spec.RunName, q EventQuery, f func(Event) error) error {
 	q.Limit = 0
-	for {
-		err := c.followOnce(ctx, run, &q, f)
-		var refused *Problem
-		var own *callbackError
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &own):
-			return own.err
-		case errors.As(err, &refused) && refused.Status() < http.StatusInternalServerError:
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(followRetry):
-		}
+	next := func() request {
+		return request{method: http.MethodGet, path: runPath(run, "events"), query: q.values()}
 	}
-}
-
-// followRetry is how long a client waits before it opens a broken stream again.
-const followRetry = 300 * time.Millisecond
-
-// callbackError is the error of Follow's callback.
-type callbackError struct{ err error }
-
-func (e *callbackError) Error() string { return e.err.Error() }
-
-func (c *Client) followOnce(ctx context.Context, run spec.RunName, q *EventQuery, f func(Event) error) error {
-	answer, err := c.open(ctx, request{
-		method: http.MethodGet, path: runPath(run, "events"), query: q.values(),
-		header: http.Header{"Accept": {"text/event-stream"}},
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }() // it has ended
-	return readStream(answer.Body, func(id, data string) error {
+	return c.followStream(ctx, next, func(id, data string) error {
 		if id != "" {
 			q.After = id
 		}
@@ -418,4 +431,50 @@ func (c *Client) followOnce(ctx context.Context, run spec.RunName, q *EventQuery
 		}
 		return nil
 	})
+}
+
+// followRetry is how long a client waits before it opens a broken stream again.
+const followRetry = 300 * time.Millisecond
+
+// callbackError is the error of a follower's callback.
+type callbackError struct{ err error }
+
+func (e *callbackError) Error() string { return e.err.Error() }
+
+// errStreamEnd is what a reader of a stream returns when it has come to its end.
+var errStreamEnd = errors.New("the stream has ended")
+
+// followStream reads a stream, and opens it again with next when it breaks, until take ends it, ctx does, or the server
+// refuses for good.
+func (c *Client) followStream(ctx context.Context, next func() request, take func(id, data string) error) error {
+	for {
+		err := c.followOnce(ctx, next(), take)
+		var refused *Problem
+		var own *callbackError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errStreamEnd):
+			return nil
+		case errors.As(err, &own):
+			return own.err
+		case errors.As(err, &refused) && refused.Status() < http.StatusInternalServerError:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(followRetry):
+		}
+	}
+}
+
+func (c *Client) followOnce(ctx context.Context, r request, take func(id, data string) error) error {
+	r.header = http.Header{"Accept": {"text/event-stream"}}
+	answer, err := c.open(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }() // it has ended
+	return readStream(answer.Body, take)
 }

@@ -175,17 +175,12 @@ const (
 // stream feeds server-sent events until the client goes or the term ends; the client then comes back with the id of the
 // last event it has, here or at the next leader.
 func (c *call) stream(f *eventFilter, p coordinator.Position) error {
-	select {
-	case c.server.streams <- struct{}{}:
-		defer func() { <-c.server.streams }()
-	default:
-		return problem(CodeBusy, "%d streams of events are open already", streamsMax)
+	s, err := c.openStream()
+	if err != nil {
+		return err
 	}
-	c.w.Header().Set("Content-Type", "text/event-stream")
-	c.w.Header().Set("X-Accel-Buffering", "no")
-	c.w.WriteHeader(http.StatusOK)
-	s := &stream{call: c, control: http.NewResponseController(c.w)}
-	err := s.write(fmt.Sprintf("retry: 1000\nid: %s\n\n", idText(p)))
+	defer s.close()
+	err = s.write(fmt.Sprintf("retry: 1000\nid: %s\n\n", idText(p)))
 	for err == nil {
 		if p, err = s.feed(f, p); err == nil {
 			err = s.idle(p)
@@ -199,6 +194,22 @@ type stream struct {
 	call    *call
 	control *http.ResponseController
 }
+
+// openStream begins to answer with server-sent events; close makes room for another stream.
+func (c *call) openStream() (*stream, error) {
+	select {
+	case c.server.streams <- struct{}{}:
+	default:
+		return nil, problem(CodeBusy, "%d streams of events are open already", streamsMax)
+	}
+	c.w.Header().Set("Content-Type", "text/event-stream")
+	c.w.Header().Set("X-Accel-Buffering", "no")
+	c.w.WriteHeader(http.StatusOK)
+	s := &stream{call: c, control: http.NewResponseController(c.w)}
+	return s, nil
+}
+
+func (s *stream) close() { <-s.call.server.streams }
 
 func (s *stream) write(text string) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite)) // not every writer can

@@ -16,6 +16,7 @@ var routes = []route{
 	{method: http.MethodPost, path: "/runs/{run}/tasks", changes: true, handle: (*call).submit},
 	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}", handle: (*call).showTask},
 	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/series", handle: (*call).showSeries},
+	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/logs", handle: (*call).logs},
 	{method: http.MethodPost, path: "/runs/{run}/tasks/{task}/cancel", changes: true, handle: (*call).cancel},
 	{method: http.MethodPost, path: "/runs/{run}/tasks/{task}/retry", changes: true, handle: (*call).retry},
 	{method: http.MethodPut, path: "/runs/{run}/tasks/{task}/priority", changes: true, handle: (*call).reprioritise},

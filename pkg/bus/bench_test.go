@@ -3,6 +3,7 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,26 @@ func BenchmarkAppend(b *testing.B) {
 			perSecond(b, int(seq), "appends")
 		})
 	}
+}
+
+// The messages of 8 attempts that write at once, each waiting for its acknowledgement: what logs cost.
+func BenchmarkPublishLog(b *testing.B) {
+	c := benchConn(b)
+	if err := bus.NewLogs(c, "r", bus.StreamOptions{}).Ensure(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	m := &bus.LogMessage{Pieces: []bus.LogPiece{{Data: make([]byte, 1000)}}}
+	var attempts atomic.Int64
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		task := spec.TaskID(fmt.Sprint("t", attempts.Add(1)))
+		for pb.Next() {
+			if err := c.PublishLog(b.Context(), "r", "w", task, 1, bus.LogHead, m); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	perSecond(b, b.N, "messages")
 }
 
 // benchChanges are n changes as they are most of the time: small, half of them with the spec.

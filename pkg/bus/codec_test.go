@@ -54,6 +54,7 @@ var forms = []form{
 			r, err := DecodeResult(data)
 			return &r, err
 		}, func(r *spec.TaskResult) { r.Series[0].Seen = 99 }),
+	formOf("log message", 0, EncodeLogMessage, DecodeLogMessage, func(m *LogMessage) { m.Version = 1 }),
 	formOf("series", 0, func(all *[]spec.Series) ([]byte, error) { return EncodeSeries(*all), nil },
 		func(data []byte) (*[]spec.Series, error) {
 			all, err := DecodeSeries(data)

@@ -121,6 +121,40 @@ type Rejected struct {
 // RejectedDataMax is how many bytes of what was rejected are kept.
 const RejectedDataMax = 128 << 10
 
+// LogPart says which part of an attempt's output a message is of: each has a bound of its own, so that the beginning stays
+// where the end is long.
+type LogPart string
+
+// The parts: the first LogHeadMax messages of an attempt, and what follows, of which the newest stays.
+const (
+	LogHead LogPart = "head"
+	LogTail LogPart = "tail"
+)
+
+// LogHeadMax is how many messages of an attempt are its head.
+const LogHeadMax = 500
+
+// LogMessage is a piece of what an attempt writes to standard output and error.
+// Subject: LogSubject. It may come twice, and any may be missing: Out and Err tell.
+type LogMessage struct {
+	Version int
+	Claim   spec.ClaimID
+	At      spec.WallTime
+	// Out and Err are how many bytes of either stream the attempt had written before this message.
+	Out, Err int64
+	Pieces   []LogPiece
+	// Ended says that nothing follows.
+	Ended bool
+}
+
+// LogPiece is what one of the two streams got, in the order in which it came.
+type LogPiece struct {
+	Stderr bool
+	// Skipped is how many bytes were left out before Data, because they came faster than they could be sent.
+	Skipped int64
+	Data    []byte
+}
+
 // ResultMessage carries one or more reports of one run.
 // Subject: ResultSubject. Published to the results stream, never with a Nats-Msg-Id: the engine deduplicates.
 type ResultMessage struct {

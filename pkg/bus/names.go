@@ -18,6 +18,8 @@ const (
 	StreamResultsPrefix = "AR_RESULTS_"
 	// StreamRejectedPrefix + run holds what was rejected, for people to look at.
 	StreamRejectedPrefix = "AR_REJECTED_"
+	// StreamLogsPrefix + run holds what a run's attempts write to standard output and error.
+	StreamLogsPrefix = "AR_LOGS_"
 	// BucketStatePrefix + run is the key-value mirror.
 	BucketStatePrefix = "AR_STATE_"
 	// BucketArtifacts is the object store of payloads and results that are too large for a message, of all runs.
@@ -38,6 +40,7 @@ const (
 	subjectControl = "ar.ctl."
 	subjectLead    = "ar.lead."
 	subjectReject  = "ar.rejected."
+	subjectLog     = "ar.log."
 
 	// UplinkAllSubject is what leaders subscribe to.
 	UplinkAllSubject = subjectUplink + "*"
@@ -109,6 +112,47 @@ func RejectedSubject(run spec.RunName) string { return subjectReject + spec.Enco
 func RejectedStream(run spec.RunName) string {
 	return StreamRejectedPrefix + spec.EncodeName(string(run))
 }
+
+// LogSubject is where a worker publishes a part of the output of an attempt: ar.log.<run>.<worker>.<task>.<attempt>.<part>.
+func LogSubject(run spec.RunName, worker spec.WorkerID, task spec.TaskID, attempt uint32, part LogPart) string {
+	return subjectLog + spec.EncodeName(string(run)) + "." + spec.EncodeName(string(worker)) + "." +
+		spec.EncodeName(string(task)) + "." + strconv.FormatUint(uint64(attempt), 10) + "." + string(part)
+}
+
+// logTaskSubject matches the output of all attempts of a task, logAttemptSubject that of one.
+func logTaskSubject(run spec.RunName, task spec.TaskID) string {
+	return subjectLog + spec.EncodeName(string(run)) + ".*." + spec.EncodeName(string(task)) + ".*.*"
+}
+
+func logAttemptSubject(run spec.RunName, task spec.TaskID, attempt uint32) string {
+	return subjectLog + spec.EncodeName(string(run)) + ".*." + spec.EncodeName(string(task)) + "." +
+		strconv.FormatUint(uint64(attempt), 10) + ".*"
+}
+
+// logRunSubject is the subject space of a run's output.
+func logRunSubject(run spec.RunName) string { return subjectLog + spec.EncodeName(string(run)) + ".>" }
+
+// logNames returns the worker and the attempt of a subject of the output.
+func logNames(subject string) (worker spec.WorkerID, attempt uint32) {
+	tokens := strings.Split(subject, ".")
+	if len(tokens) != logTokens {
+		return "", 0
+	}
+	n, err := strconv.ParseUint(tokens[logTokens-2], 10, 32)
+	if err != nil {
+		return "", 0
+	}
+	if name, ok := spec.DecodeName(tokens[logTokens-4]); ok {
+		return spec.WorkerID(name), uint32(n)
+	}
+	return spec.WorkerID(tokens[logTokens-4]), uint32(n)
+}
+
+// logTokens is how many tokens a LogSubject has.
+const logTokens = 7
+
+// LogsStream names the stream of what a run's attempts write.
+func LogsStream(run spec.RunName) string { return StreamLogsPrefix + spec.EncodeName(string(run)) }
 
 // ObjectStream names the stream of an object store.
 func ObjectStream(bucket string) string { return "OBJ_" + bucket }

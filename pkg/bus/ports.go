@@ -112,6 +112,23 @@ type Objects interface {
 	Delete(ctx context.Context, b StoredBlob) error
 }
 
+// Logs is what a run's attempts write to standard output and error, as their workers publish it. Losing any of it does no
+// harm.
+type Logs interface {
+	// Ensure creates the stream unless it exists.
+	Ensure(ctx context.Context) error
+	// Attempts returns the numbers of a task's attempts of which there is any output, in order. It returns ErrMissing when
+	// there is no stream, and so does Read.
+	Attempts(ctx context.Context, task spec.TaskID) ([]uint32, error)
+	// Read calls fn for the messages of an attempt after sequence after, in order, until there is none or fn returns an
+	// error, which it then returns.
+	Read(ctx context.Context, task spec.TaskID, attempt uint32, after uint64, fn func(seq uint64, worker spec.WorkerID, m *LogMessage) error) error
+	// Get returns one message; ErrMissing when it is not there any more.
+	Get(ctx context.Context, seq uint64) (*LogMessage, error)
+	// Watch calls fn when there may be more of an attempt to read, until stop is called. A call may be missing.
+	Watch(task spec.TaskID, attempt uint32, fn func()) (stop func(), err error)
+}
+
 // StoredBlob is one blob as it lies in the object store.
 type StoredBlob struct {
 	Blob   spec.Blob // Size is 0 for an unfinished upload

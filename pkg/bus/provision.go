@@ -43,6 +43,10 @@ type StreamOptions struct {
 	// OutputMaxAgeDefault by default: the oldest goes first.
 	OutputMaxBytes int64
 	OutputMaxAge   time.Duration
+	// LogsMaxBytes and LogsMaxAge bound what is kept of what a run's attempts write, LogsMaxBytesDefault and
+	// LogsMaxAgeDefault by default: the oldest goes first.
+	LogsMaxBytes int64
+	LogsMaxAge   time.Duration
 	// BlobRenewAfter is how old a blob in the object store may be before a Put of the same bytes makes it new,
 	// BlobRenewAfterDefault by default. Whoever removes blobs that nobody names must leave younger ones alone.
 	BlobRenewAfter time.Duration
@@ -60,6 +64,9 @@ const (
 
 	OutputMaxBytesDefault = 4 << 30
 	OutputMaxAgeDefault   = 90 * 24 * time.Hour
+
+	LogsMaxBytesDefault = 1 << 30
+	LogsMaxAgeDefault   = 30 * 24 * time.Hour
 
 	ArtifactsMaxBytesDefault = 1 << 30
 	BlobRenewAfterDefault    = time.Hour
@@ -155,6 +162,27 @@ func outputConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
 		MaxBytes:    o.OutputMaxBytes,
 		MaxAge:      cmp.Or(o.OutputMaxAge, OutputMaxAgeDefault),
 		Replicas:    o.Replicas,
+	}
+}
+
+// logMessagesMax is how many messages of each part of an attempt's output are kept: the newest.
+const logMessagesMax = 4000
+
+// logsConfig: for people. Of too much the oldest goes, of each attempt and of all. It is written to disk behind the
+// acknowledgements, so that the journal's syncs need not wait for those of logs.
+func logsConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              LogsStream(run),
+		Description:       "autoresearch: what attempts write, run " + printable(run),
+		Subjects:          []string{logRunSubject(run)},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgsPerSubject: logMessagesMax,
+		PersistMode:       jetstream.AsyncPersistMode,
+		MaxBytes:          o.LogsMaxBytes,
+		MaxAge:            cmp.Or(o.LogsMaxAge, LogsMaxAgeDefault),
+		Replicas:          o.Replicas,
 	}
 }
 
@@ -290,6 +318,8 @@ func maxBytesDefault(name string) int64 {
 		return ArtifactsMaxBytesDefault
 	case strings.HasPrefix(name, ObjectStream(BucketOutputPrefix)):
 		return OutputMaxBytesDefault
+	case strings.HasPrefix(name, StreamLogsPrefix):
+		return LogsMaxBytesDefault
 	case strings.HasPrefix(name, StreamResultsPrefix):
 		return ResultsMaxBytesDefault
 	case strings.HasPrefix(name, StreamRejectedPrefix):

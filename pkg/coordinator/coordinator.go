@@ -170,6 +170,7 @@ func (c *Coordinator) connect() ports {
 		mirror:     kv.NewMirror(o.Conn, o.Run, o.Streams),
 		objects:    bus.NewObjects(o.Conn, o.Run, o.Streams),
 		rejects:    bus.NewRejects(o.Conn, o.Run, o.Streams),
+		logs:       bus.NewLogs(o.Conn, o.Run, o.Streams),
 		output:     bus.NewOutput(o.Conn, o.Run, o.Streams),
 		lease:      kv.NewLease(o.Conn, kv.LeaseOptions{TTL: o.LeaderTTL, Replicas: o.Streams.Replicas}),
 		connected:  o.Conn.Connected,

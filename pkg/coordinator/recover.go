@@ -22,6 +22,7 @@ type ports struct {
 	lease    kv.Lease
 	objects  bus.Objects
 	rejects  bus.Rejects
+	logs     bus.Logs    // nil in the simulator, where nothing writes any
 	output   bus.Objects // what attempts leave besides their results
 	// connected says whether the server can be reached, payloadMax how many bytes of one message it takes.
 	connected  func() bool

@@ -537,9 +537,11 @@ func (t *term) upkeep(ctx context.Context) {
 // last try returned.
 func (t *term) makeStores(ctx context.Context, before error) error {
 	err := errors.Join(t.leader.ports.objects.Ensure(ctx), t.leader.ports.output.Ensure(ctx))
+	if logs := t.leader.ports.logs; logs != nil {
+		err = errors.Join(err, logs.Ensure(ctx))
+	}
 	if err != nil && before == nil && ctx.Err() == nil {
-		t.leader.log.Warn("make the object stores; what is too large for a message, and what attempts leave besides their results, needs them",
-			"err", err)
+		t.leader.log.Warn("make the stores of what is too large for a message, of logs, and of what attempts leave besides their results", "err", err)
 	}
 	return err
 }

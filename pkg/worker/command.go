@@ -95,6 +95,7 @@ type captured struct {
 	stdout, stderr *stream
 	lines          *lineReader
 	tail           *tail
+	ship           *shipper
 	proposal       *proposal // nil unless the command is a proposer
 }
 
@@ -109,7 +110,7 @@ func (w *worker) capture(a *attempt, files attemptFiles) (*captured, error) {
 	if err != nil {
 		return nil, errors.Join(err, stdout.close())
 	}
-	c := &captured{tail: &tail{}, lines: &lineReader{max: lineMax}}
+	c := &captured{tail: &tail{}, ship: w.newShipper(a.ref), lines: &lineReader{max: lineMax}}
 	c.lines.line = func(line []byte) { a.news.noteLine(line) }
 	if a.dispatch.Recipe.Proposer {
 		c.proposal = &proposal{}
@@ -121,14 +122,15 @@ func (w *worker) capture(a *attempt, files attemptFiles) (*captured, error) {
 		}
 	}
 	alive := func([]byte) { a.news.touch() }
-	c.stdout = &stream{log: stdout, listeners: []func([]byte){alive, c.lines.add}}
-	c.stderr = &stream{log: stderr, listeners: []func([]byte){alive, c.tail.add}}
+	c.stdout = &stream{log: stdout, listeners: []func([]byte){alive, c.lines.add, c.ship.listener(false)}}
+	c.stderr = &stream{log: stderr, listeners: []func([]byte){alive, c.tail.add, c.ship.listener(true)}}
 	return c, nil
 }
 
 // close ends the logs once nobody writes any more.
 func (c *captured) close() error {
 	c.lines.flush()
+	c.ship.end()
 	return errors.Join(c.stdout.log.close(), c.stderr.log.close())
 }
 

@@ -26,6 +26,8 @@ type testLink struct {
 	blobs      map[spec.Digest][]byte // the object store
 	keepErr    error
 	kept       map[spec.Digest][]byte // the run's output store
+	logErr     error
+	logs       map[spec.TaskID][]loggedMessage
 	uplinkErr  error
 	max        int
 	offline    bool
@@ -38,8 +40,14 @@ type testLink struct {
 	refused int // publishes answered with publishErr
 }
 
+// loggedMessage is a piece of an attempt's output that was published.
+type loggedMessage struct {
+	part bus.LogPart
+	*bus.LogMessage
+}
+
 func newTestLink() *testLink {
-	return &testLink{tasks: map[string][]*bus.Dispatch{}, pullErr: map[string]error{}, blobs: map[spec.Digest][]byte{}, kept: map[spec.Digest][]byte{}, max: 1 << 20}
+	return &testLink{tasks: map[string][]*bus.Dispatch{}, pullErr: map[string]error{}, blobs: map[spec.Digest][]byte{}, kept: map[spec.Digest][]byte{}, logs: map[spec.TaskID][]loggedMessage{}, max: 1 << 20}
 }
 
 // change alters the link's behaviour and wakes who waits.
@@ -119,6 +127,15 @@ func (l *testLink) keep(_ context.Context, _ spec.RunName, data []byte) (err err
 			l.kept[spec.BlobOf(data).Digest] = data
 		} else {
 			l.refused++
+		}
+	})
+	return err
+}
+
+func (l *testLink) log(_ context.Context, ref bus.AttemptRef, part bus.LogPart, m *bus.LogMessage) (err error) {
+	l.change(func() {
+		if err = l.logErr; err == nil {
+			l.logs[ref.Task] = append(l.logs[ref.Task], loggedMessage{part, m})
 		}
 	})
 	return err

@@ -37,15 +37,19 @@ func (w *worker) conclude(a *attempt, o outcome) {
 }
 
 func (w *worker) keep(a *attempt) kept {
-	limit := w.o.KeepTimeout
-	if w.leaving.Load() {
-		limit = min(limit, publishOnExit)
-	}
-	ctx, cancel := context.WithTimeoutCause(w.keepCtx, limit, errKeepTimeout)
+	ctx, cancel := context.WithTimeoutCause(w.keepCtx, w.keepTimeout(), errKeepTimeout)
 	defer cancel()
 	k := &keeping{w: w, attempt: a, ctx: ctx}
 	w.storeSeries(k)
 	return k.kept
+}
+
+// keepTimeout is how long what an attempt leaves may take, from now.
+func (w *worker) keepTimeout() time.Duration {
+	if w.leaving.Load() {
+		return min(w.o.KeepTimeout, publishOnExit)
+	}
+	return w.o.KeepTimeout
 }
 
 var errKeepTimeout = errors.New("it took too long")

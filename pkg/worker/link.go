@@ -23,6 +23,8 @@ type link interface {
 	get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byte, error)
 	// keep stores a blob in a run's output store; it is idempotent.
 	keep(ctx context.Context, run spec.RunName, data []byte) error
+	// log stores a piece of an attempt's output.
+	log(ctx context.Context, ref bus.AttemptRef, part bus.LogPart, m *bus.LogMessage) error
 	// uplink sends without waiting; the message may be lost.
 	uplink(u *bus.Uplink) error
 	// listen calls fn for each answer, one at a time, until stop is called.
@@ -91,6 +93,10 @@ func (l *busLink) get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byt
 func (l *busLink) keep(ctx context.Context, run spec.RunName, data []byte) error {
 	_, err := bus.NewOutput(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
 	return err
+}
+
+func (l *busLink) log(ctx context.Context, ref bus.AttemptRef, part bus.LogPart, m *bus.LogMessage) error {
+	return l.conn.PublishLog(ctx, ref.Run, l.worker, ref.Task, ref.Attempt, part, m)
 }
 
 func (l *busLink) uplink(u *bus.Uplink) error { return l.conn.SendUplink(u) }

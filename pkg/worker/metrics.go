@@ -28,6 +28,7 @@ type metrics struct {
 	spoolFailures     prometheus.Counter
 
 	breakerTrips prometheus.Counter
+	logDropped   prometheus.Counter
 
 	state *stateCollector
 }
@@ -72,6 +73,7 @@ func newMetrics(w *worker) *metrics {
 		heartbeatFailures: counter("heartbeat_failures_total", "Heartbeats and start notices that could not be sent."),
 		publishFailures:   counter("publish_failures_total", "Publishes of results that failed and are tried again."),
 		spoolFailures:     counter("spool_failures_total", "Writes to the spool that failed; the results stay in memory."),
+		logDropped:        counter("log_dropped_bytes_total", "Bytes of attempts' output that were not sent to NATS; their files may have them."),
 		breakerTrips:      counter("breaker_trips_total", "Times the worker took itself out: its attempts failed in a row in one way."),
 		state:             &stateCollector{worker: w},
 	}
@@ -100,7 +102,7 @@ func (m *metrics) ended(class string, o outcome, took time.Duration) {
 func (m *metrics) register(registerer prometheus.Registerer) (unregister func(), err error) {
 	all := []prometheus.Collector{
 		m.attempts, m.duration, m.launch, m.cleanup, m.strays, m.swept, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
-		m.publishFailures, m.spoolFailures, m.breakerTrips, m.state,
+		m.publishFailures, m.spoolFailures, m.logDropped, m.breakerTrips, m.state,
 	}
 	var added []prometheus.Collector
 	unregister = func() {

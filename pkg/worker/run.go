@@ -175,6 +175,8 @@ type worker struct {
 	sendCtx  context.Context // of senders
 	keepCtx  context.Context // of what attempts leave besides their results
 	stopKeep context.CancelFunc
+	shippers sync.WaitGroup // of attempts' output
+	shipped  atomic.Int64   // bytes that they hold
 	attempts sync.WaitGroup
 }
 
@@ -291,6 +293,7 @@ func (w *worker) run(ctx context.Context) error {
 	w.log.Info("worker starts", "boot", w.who.Boot, "host", w.host, "slots", w.o.Slots, "dir", w.o.Dir)
 	sendCtx, stopSending := context.WithCancel(context.Background())
 	w.sendCtx = sendCtx
+	defer w.shippers.Wait()
 	defer w.stopKeep()
 	defer w.outboxes.senders.Wait()
 	defer stopSending()
@@ -430,6 +433,7 @@ func (w *worker) drain() error {
 		w.log.Warn("results wait in the spool for the next start", "results", w.ledger.unreceiptedCount())
 	}
 	w.awaitRunners()
+	w.awaitShippers()
 	if w.isKilled() {
 		return ErrKilled
 	}
@@ -453,6 +457,13 @@ func (w *worker) await(done func() bool, news <-chan struct{}, limit time.Durati
 		}
 	}
 	return true
+}
+
+// awaitShippers gives the last output of attempts a while to be sent.
+func (w *worker) awaitShippers() {
+	timer := time.AfterFunc(publishOnExit, w.stopKeep)
+	defer timer.Stop()
+	w.shippers.Wait()
 }
 
 // awaitRunners waits for every attempt's goroutine, except those of runners that ignore that they were stopped.

@@ -20,6 +20,8 @@ import (
 // payload is what a task tells the experiment to do.
 type payload struct {
 	Seconds    float64           `json:"seconds"`     // how long it takes
+	Say        string            `json:"say"`         // what it prints at its start
+	Steps      int               `json:"steps"`       // how many lines of progress it prints
 	Gate       string            `json:"gate"`        // a file of the lab to wait for
 	IgnoreTerm bool              `json:"ignore_term"` // SIGTERM does not end it
 	Loss       float64           `json:"loss"`        // the metric it prints
@@ -60,6 +62,12 @@ func experiment() error {
 	}
 	if err := note("start"); err != nil {
 		return err
+	}
+	if t.Payload.Say != "" {
+		fmt.Println(t.Payload.Say)
+	}
+	for step := 1; step <= t.Payload.Steps; step++ {
+		fmt.Printf("[autoresearch] step=%d loss=%v\n", step, t.Payload.Loss+1/float64(step))
 	}
 	time.Sleep(time.Duration(t.Payload.Seconds * float64(time.Second)))
 	if err := await(t.Payload.Gate); err != nil {
