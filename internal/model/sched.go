@@ -119,6 +119,9 @@ func (s *Scheduler) Start(name string, body func(p *Proc)) *Proc {
 // Alive reports whether the process has neither died nor ended.
 func (p *Proc) Alive() bool { return !p.dead && len(p.routines) > 0 }
 
+// Goroutines returns how many goroutines the process has.
+func (p *Proc) Goroutines() int { return len(p.routines) }
+
 // Paused reports whether the process stands still.
 func (p *Proc) Paused() bool { return p.paused }
 

@@ -399,7 +399,7 @@ func (c *Coordinator) ask(ctx context.Context, ev engine.Event) (engine.Reply, e
 	}
 	var reply engine.Reply
 	replied := make(chan struct{})
-	err = t.inbox.put(ctx, arrival{event: ev, reply: func(r engine.Reply) { reply = r; close(replied) }})
+	err = t.inbox.put(ctx, arrival{event: ev, reply: func(r engine.Reply) { reply = r; close(replied) }, replied: replied})
 	if err != nil {
 		return engine.Reply{}, err
 	}
@@ -408,6 +408,7 @@ func (c *Coordinator) ask(ctx context.Context, ev engine.Event) (engine.Reply, e
 	case host.Done(replied):
 		return reply, reply.Err
 	case ctx.Err() != nil:
+		t.inbox.withdraw(replied)
 		return engine.Reply{}, ctx.Err()
 	}
 	return engine.Reply{}, fmt.Errorf("run %q: %w", c.o.Run, ErrNotLeader)

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ type arrival struct {
 	heard bool
 	// reply is called with the engine's answer once it is durable (reads too).
 	reply func(engine.Reply)
+	// replied is closed by reply. It names the arrival when its caller gives up.
+	replied <-chan struct{}
 	// call runs on the loop's goroutine, between turns' events.
 	call func(*leader)
 }
@@ -76,6 +79,14 @@ func (b *inbox) force(a arrival) {
 	case b.arrived <- struct{}{}:
 	default:
 	}
+}
+
+// withdraw removes what a caller asked who has given up, if the loop has not taken it yet: while nothing is taken, because
+// NATS is away, the questions of those who went must not pile up, nor come true an hour later.
+func (b *inbox) withdraw(replied <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.items = slices.DeleteFunc(b.items, func(a arrival) bool { return a.replied == replied })
 }
 
 // take waits for arrivals, at most until the timeout, and moves up to limit of them to dst.

@@ -40,9 +40,10 @@ type leader struct {
 	metaDue   bool // resultsID or rules changed: the next record must say so
 	proofDue  bool // a record is due, whether or not there is something to write: it proves that nobody else leads
 
-	clock engineClock
-	heard time.Time     // the last sign of NATS, wall time
-	wall  spec.WallTime // of the last record
+	clock   engineClock
+	heard   time.Time     // the last sign of NATS, wall time
+	wasDeaf bool          // it came after a silence, of which the engine was not told yet
+	wall    spec.WallTime // of the last record
 
 	inbox     *inbox
 	refs      map[uint64]func(engine.Reply)
@@ -115,10 +116,14 @@ func (l *leader) patience() time.Duration {
 func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) error {
 	for i := range batch {
 		if batch[i].heard {
-			l.heard = wall
+			l.hear(wall)
 		}
 	}
 	now := l.clock.advance(wall, l.heard)
+	if l.wasDeaf {
+		l.wasDeaf = false
+		l.engine.Step(now, engine.Reconnected{})
+	}
 	for i := range batch {
 		l.step(now, &batch[i])
 	}
@@ -128,11 +133,18 @@ func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) erro
 		if err := l.journal(ctx, now, out); err != nil {
 			return err
 		}
-		l.heard = l.host.Now()
+		l.hear(l.host.Now())
 		l.announce(out)
 	}
 	l.perform(out)
 	return nil
+}
+
+// hear notes a sign of NATS. After a silence the next turn begins with leases that last anew: the part of the silence that
+// passed as engine time is the workers' no more than the rest.
+func (l *leader) hear(at time.Time) {
+	l.wasDeaf = l.wasDeaf || at.Sub(l.heard) >= deafAfter
+	l.heard = at
 }
 
 // step hands one arrival to the engine.

@@ -2,7 +2,7 @@ package coordinator
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"autoresearch/internal/model"
@@ -18,8 +18,8 @@ type simLink struct {
 	p    *model.Proc
 }
 
-// errSilence: no answer came in time.
-var errSilence = errors.New("no answer")
+// errSilence: no answer came in time. As with the real server, that passes.
+var errSilence = fmt.Errorf("no answer: %w", context.DeadlineExceeded)
 
 // silence is how long a caller waits for an answer that does not come.
 const silence = 800 * time.Millisecond

@@ -55,6 +55,7 @@ type simulation struct {
 	quietSince time.Time
 	downSince  time.Time
 	outage     time.Duration // of the server, in all
+	absence    *simAbsence
 	done       bool
 }
 
@@ -87,6 +88,7 @@ func (w *simulation) draw() {
 		crash: w.rate(.01), pause: w.rate(.004), workerCrash: w.rate(.04), hook: w.rate(.2), garbled: w.rate(.2), rubbish: w.rate(.1),
 		between: w.oneOf(500*time.Millisecond, 2*time.Second, 6*time.Second),
 	}
+	w.absence = w.drawAbsence()
 	w.tracef("seed %d: %+v", w.seed, w.plan)
 }
 
@@ -425,7 +427,11 @@ func (w *simulation) restartServer() {
 	w.tracef("the server is down for %v", d)
 	w.server.Down()
 	w.downSince = w.sched.Now()
-	w.sched.After(d, w.serverUp)
+	w.sched.After(d, func() {
+		if !w.calm { // else it was brought up, and may be away again
+			w.serverUp()
+		}
+	})
 }
 
 func (w *simulation) serverUp() {
@@ -492,6 +498,7 @@ func (w *simulation) heal() {
 			k.resume()
 		}
 	}
+	w.absence.plan()
 	w.settle()
 }
 
@@ -501,7 +508,7 @@ func (w *simulation) settle() {
 		w.done = true
 		w.finalCheck()
 		return
-	} else if w.sched.Now().Sub(w.quietSince) > healMax {
+	} else if w.sched.Now().Sub(w.quietSince) > healMax+w.absence.length {
 		w.check.fail("%v after the last fault the run is not over: %s", healMax, why)
 		return
 	}
@@ -511,6 +518,9 @@ func (w *simulation) settle() {
 
 // unfinished says what keeps the run from its end; "" when nothing does.
 func (w *simulation) unfinished() string {
+	if w.absence.pending() {
+		return "the server is to be away once more"
+	}
 	if w.leader() == nil {
 		return "nobody leads"
 	}
@@ -586,6 +596,7 @@ func (w *simulation) finalCheck() {
 		return
 	}
 	w.verify(client)
+	w.absence.judge()
 	for _, f := range []*fold{rec.fold, w.check.fold} {
 		if len(f.tasks) != len(w.check.tasks) {
 			w.check.fail("a fold has %d tasks, the journal %d", len(f.tasks), len(w.check.tasks))

@@ -87,6 +87,8 @@ func (e *Engine) Step(now Now, ev Event) {
 		e.setBudget(now, ev)
 	case DoorbellLost:
 		e.doorbellLost(now)
+	case Reconnected:
+		e.reconnected(now)
 	case Stop:
 		e.halt(ev.Reason)
 	default:

@@ -136,6 +136,9 @@ type SetBudget struct {
 // DoorbellLost says that the doorbell was made anew: what was published and not picked up is gone.
 type DoorbellLost struct{}
 
+// Reconnected says that workers are heard again after a time in which nobody was: an outage, or a pause of this process.
+type Reconnected struct{}
+
 // Stop says that a stop rule of the workflow holds, outside a hook (after Restore). It must come after Begin.
 type Stop struct{ Reason string }
 
@@ -152,6 +155,7 @@ func (Pause) event()        {}
 func (Drain) event()        {}
 func (SetBudget) event()    {}
 func (DoorbellLost) event() {}
+func (Reconnected) event()  {}
 func (Stop) event()         {}
 
 // What a Reply may carry.

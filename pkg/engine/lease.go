@@ -149,6 +149,15 @@ func (e *Engine) doorbellLost(now Now) {
 	}
 }
 
+// reconnected lets every lease last anew: nobody could extend it. Timers look again when they come.
+func (e *Engine) reconnected(now Now) {
+	for i := range e.timers.items {
+		if t := e.timers.items[i].task; t.State.Leased() {
+			t.extend(now.Engine + e.cfg.LeaseTTL)
+		}
+	}
+}
+
 // lost ends a lease whose worker is gone. The holder may still come back before anyone claims the next attempt.
 func (e *Engine) lost(now Now, t *task) {
 	e.counts.Lost++

@@ -341,6 +341,7 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 	"loaded":        func(_ *testing.T, l line, _ uint64) Event { return Loaded{Hash: l.value("hash", "")} },
 	"begin":         func(_ *testing.T, l line, _ uint64) Event { return Begin{Resume: l.has("resume")} },
 	"lost-doorbell": func(_ *testing.T, _ line, _ uint64) Event { return DoorbellLost{} },
+	"reconnected":   func(_ *testing.T, _ line, _ uint64) Event { return Reconnected{} },
 	"interrupt":     func(_ *testing.T, _ line, ref uint64) Event { return Interrupt{Ref: ref} },
 	"heartbeat":     func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
 	"started":       func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
