@@ -49,7 +49,8 @@ type Options struct {
 	Streams bus.StreamOptions
 	// LeaderTTL is how long the leader's lease lasts; kv.LeaseTTLDefault by default.
 	LeaderTTL time.Duration
-	// LeaseTTL, WorkerTTL and HookTimeout are those of the engine and the hooks; zero means their defaults.
+	// LeaseTTL, WorkerTTL and HookTimeout are those of the engine and the hooks; zero means their defaults. A lease must last
+	// longer than two heartbeats and the three seconds after which an outage is noticed.
 	LeaseTTL    time.Duration
 	WorkerTTL   time.Duration
 	HookTimeout time.Duration
