@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,8 +31,11 @@ type rejectKeeper struct {
 // rejectsMax is how many rejections wait to be stored; their data is at most bus.RejectedDataMax each.
 const rejectsMax = 256
 
-// rejectTimeout bounds the storing of one rejection.
-const rejectTimeout = 5 * time.Second
+// rejectTimeout bounds the storing of one rejection, rejectLastTimeout that of all that wait when a term ends.
+const (
+	rejectTimeout     = 5 * time.Second
+	rejectLastTimeout = time.Second
+)
 
 func newRejectKeeper(store bus.Rejects, run spec.RunName, epoch uint64, m *metrics, log *slog.Logger, h host.Host) *rejectKeeper {
 	return &rejectKeeper{
@@ -60,27 +64,47 @@ func (k *rejectKeeper) keep(r bus.Rejected) {
 	}
 }
 
-// run stores what comes until ctx is done.
+// storeAll stores what comes until ctx is done, and then what is left: the last word of a run is often why it failed.
 func (k *rejectKeeper) storeAll(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		k.host.Wait(ctx, host.Forever, k.arrived)
-		if ctx.Err() != nil {
-			return
-		}
-		k.mu.Lock()
-		waiting := k.waiting
-		k.waiting = nil
-		k.mu.Unlock()
-		for i := range waiting {
-			k.storeOne(ctx, &waiting[i])
+		k.storeWaiting(ctx)
+	}
+	last, cancel := k.host.Within(context.WithoutCancel(ctx), rejectLastTimeout)
+	defer cancel()
+	k.storeWaiting(last)
+}
+
+// storeWaiting stores in order what waits. What ctx does not let it store goes on waiting.
+func (k *rejectKeeper) storeWaiting(ctx context.Context) {
+	for r, ok := k.first(); ok && ctx.Err() == nil; r, ok = k.first() {
+		k.storeOne(ctx, &r)
+		if ctx.Err() == nil {
+			k.removeFirst()
 		}
 	}
 }
 
+// first returns what has waited longest.
+func (k *rejectKeeper) first() (r bus.Rejected, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.waiting) == 0 {
+		return bus.Rejected{}, false
+	}
+	return k.waiting[0], true
+}
+
+func (k *rejectKeeper) removeFirst() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waiting = slices.Delete(k.waiting, 0, 1)
+}
+
 func (k *rejectKeeper) storeOne(ctx context.Context, r *bus.Rejected) {
-	ctx, cancel := k.host.Within(ctx, rejectTimeout)
+	put, cancel := k.host.Within(ctx, rejectTimeout)
 	defer cancel()
-	if err := k.store.Put(ctx, r); err != nil && ctx.Err() == nil {
+	if err := k.store.Put(put, r); err != nil && ctx.Err() == nil {
 		k.metrics.rejectsDropped.Inc()
 		k.log.Warn("a rejection could not be kept", "rule", r.Rule, "err", err)
 	}

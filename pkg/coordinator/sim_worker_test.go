@@ -255,7 +255,7 @@ func (k *simWorker) end(a *simAttempt, failure *spec.FailureRecord) {
 	preempted := a.stop == spec.CausePreempted && failure != nil && failure.Cause() == spec.CausePreempted
 	body, err := bus.EncodeResult(spec.TaskResult{
 		Attempt: a.ref.Attempt, Worker: k.id, Failure: failure, Metrics: map[string]float64{"claim": float64(a.ref.Claim % 1000)},
-		Output: k.w.output(),
+		Output: k.w.output(failure),
 	})
 	if err != nil {
 		panic(err)
