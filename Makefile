@@ -14,9 +14,12 @@ CHAOS_SEEDS   ?= 1 2 3 4 5 6
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KUSTOMIZE  := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 KUBECONFORM := github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+CYCLONEDX  := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
+IMAGE_TAG  ?= dev
+ARCH       ?= $(shell $(GO) env GOARCH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz k8s-check clean
+.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz images k8s-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,8 +85,15 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 10s)
 		done; \
 	done
 
+images: $(TOOLS)/cyclonedx-gomod ## Build the images FROM scratch, with docker or buildah (IMAGE_TAG=dev, ARCH='amd64 arm64')
+	VERSION=$(VERSION) ARCH='$(ARCH)' deploy/images/build.sh $(IMAGE_TAG)
+
+$(TOOLS)/cyclonedx-gomod:
+	GOBIN=$(TOOLS) $(GO) install $(CYCLONEDX)
+
 k8s-check: $(TOOLS)/kustomize $(TOOLS)/kubeconform ## Check what is deployed, without a cluster: every overlay, NATS's configuration, alerts
 	test/manifests/schemas.sh $(TOOLS)/schemas
+	@command -v prometheus >/dev/null || echo "SKIPPED the alerts and the dashboard: there is no prometheus (Debian has a package)"
 	$(GO) test -count 1 ./test/manifests -tools $(TOOLS)
 
 $(TOOLS)/kustomize:
