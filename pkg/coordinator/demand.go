@@ -107,6 +107,18 @@ func (t *term) demands(now time.Time) map[string]classDemand {
 	return found
 }
 
+// used returns how much of each limit that the workflow sets is used up.
+func (t *term) used() map[string]float64 {
+	limits, ratios := t.cfg.Limits, make(map[string]float64)
+	if limits.MaxExperiments > 0 {
+		ratios["experiments"] = float64(t.ledger.status(t.c.host.Now()).Counts.Experiments) / float64(limits.MaxExperiments)
+	}
+	if limits.MaxDuration > 0 {
+		ratios["duration"] = min(1, t.ledger.position().time.Seconds()/limits.MaxDuration.Seconds())
+	}
+	return ratios
+}
+
 // slots returns how many slots of a class live workers have that are not about to leave, and the most that one has.
 func (r *roster) slots(class string, now time.Time) (all, most int) {
 	for _, w := range r.workers(now) {

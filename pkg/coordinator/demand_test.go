@@ -27,7 +27,7 @@ func (planned) Policies() (map[string]spec.KindPolicy, bool) {
 	}, false
 }
 
-func (planned) Limits() spec.Limits { return spec.Limits{} }
+func (planned) Limits() spec.Limits { return spec.Limits{MaxExperiments: 4, MaxDuration: time.Hour} }
 
 // TestMetricsOfDemand: what waits is said by kind and class, and workers are wanted for it within the budget.
 func TestMetricsOfDemand(t *testing.T) {
@@ -60,6 +60,10 @@ func TestMetricsOfDemand(t *testing.T) {
 	}
 	if got := gauges(t, registry, "autoresearch_kind_tasks", "autoresearch_run_active", "autoresearch_workers_wanted"); !maps.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	used := gauges(t, registry, "autoresearch_budget_used_ratio")
+	if part := used["autoresearch_budget_used_ratio duration"]; len(used) != 2 || part <= 0 || part > 0.1 {
+		t.Errorf("of the budgets is used: %v", used)
 	}
 	term, err := s.term()
 	if err != nil {

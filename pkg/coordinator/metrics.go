@@ -39,6 +39,8 @@ var (
 	descSlots = prometheus.NewDesc("autoresearch_class_slots", "Slots that live workers have, all runs' together.", []string{"class"}, nil)
 	descWant  = prometheus.NewDesc("autoresearch_workers_wanted",
 		"Workers that the run could keep busy within its budgets, what it keeps busy now included.", []string{"class"}, nil)
+	descUsed = prometheus.NewDesc("autoresearch_budget_used_ratio",
+		"How much of a limit at which the run stops is used up, from 0 to 1.", []string{"budget"}, nil)
 	descNATS       = prometheus.NewDesc("autoresearch_nats_connected", "1 while the coordinator is connected to NATS.", nil, nil)
 	descReconnects = prometheus.NewDesc("autoresearch_nats_reconnects_total", "Times the connection to NATS was lost and came back.", nil, nil)
 	descAlarm      = prometheus.NewDesc("autoresearch_alarm", "1 while the journal is gone or damaged and the run is stopped.", nil, nil)
@@ -87,7 +89,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		descTasks, descTotal, descLeader, descEpoch, descJournal, descMirror, descBest, descAlarm, descActive, descKind,
-		descSlots, descWant, descNATS, descReconnects,
+		descSlots, descWant, descUsed, descNATS, descReconnects,
 	} {
 		ch <- d
 	}
@@ -149,6 +151,9 @@ func (m *metrics) collectDemand(ch chan<- prometheus.Metric, t *term, now time.T
 	for kind, k := range t.ledger.demands() {
 		gauge(descKind, k.waiting, kind, t.ledger.class(kind), "waiting")
 		gauge(descKind, k.leased, kind, t.ledger.class(kind), "leased")
+	}
+	for budget, used := range t.used() {
+		ch <- prometheus.MustNewConstMetric(descUsed, prometheus.GaugeValue, used, budget)
 	}
 	for class, c := range t.demands(now) {
 		gauge(descSlots, c.slots, class)
