@@ -73,6 +73,34 @@ func TestPageOutlivesTheCoordinator(t *testing.T) {
 	p.quiet()
 }
 
+// TestRunsAreToChooseFrom: a coordinator leads several runs; the page shows the one that is chosen, and says of one that is
+// archived that it is.
+func TestRunsAreToChooseFrom(t *testing.T) {
+	e := startCoordinator(t)
+	for _, run := range []string{"alpha", "beta"} {
+		workflow := "kinds: {default: {command: [sleep, \"1\"]}}\ninitial: [{id: first-of-" + run + "}]\n"
+		e.call(http.MethodPost, "/runs", map[string]any{"name": run, "workflow": workflow, "dir": "/"}, nil)
+	}
+	p := openPage(t, e.url(), 1400, 900, "dark")
+	p.sees(`document.querySelector('.rows b')?.textContent === 'first-of-alpha'`)
+	choose := func(run string) {
+		p.do(`(() => {
+			const runs = document.querySelector('.who select');
+			runs.value = ` + strconv.Quote(run) + `;
+			runs.dispatchEvent(new Event('change', { bubbles: true }));
+		})()`)
+	}
+	p.sees(`document.querySelectorAll('.who option').length === 2`)
+	choose("beta")
+	p.sees(`document.querySelector('.rows b')?.textContent === 'first-of-beta'`)
+	p.sees(`location.hash === '#run=beta'`)
+	e.call(http.MethodPost, "/runs/alpha/archive", map[string]any{"archived": true, "force": true}, nil)
+	choose("alpha")
+	p.sees(`document.querySelector('.tree').textContent.includes('archived')`)
+	p.sees(`!document.querySelector('.rows b')`)
+	p.quiet()
+}
+
 // TestOutputIsLive: what an experiment writes stands on the page while it runs, and its metric becomes a curve; the reason of a
 // failure stands there afterwards.
 func TestOutputIsLive(t *testing.T) {

@@ -3,6 +3,7 @@ package browser
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -10,48 +11,76 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// program builds the program once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "autoresearch-browser")
-	if err != nil {
-		return "", err
+// binaries is the folder of the programs.
+var binaries string
+
+// build builds the programs, once.
+var build = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-o", binaries+string(filepath.Separator), "./cmd/...")
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w: %s", err, out)
 	}
-	binary := filepath.Join(dir, "autoresearch")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/autoresearch")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, out)
-	}
-	return binary, nil
+	return nil
 })
 
-// engine is `autoresearch engine` with a workflow and a page.
-type engine struct {
-	t        *testing.T
-	workflow string
-	workdir  string
-	address  string
-	flags    []string
-	cmd      *exec.Cmd
-	log      bytes.Buffer
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var err error
+	if binaries, err = os.MkdirTemp("", "autoresearch-browser"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(binaries) // what stays is in a temporary folder
+	os.Exit(code)
 }
 
-// startEngine begins a search and waits until it leads. It ends with the test.
+// engine is a program that leads runs and serves the page.
+type engine struct {
+	t       *testing.T
+	name    string // of the program
+	address string
+	args    []string
+	cmd     *exec.Cmd
+	log     bytes.Buffer
+}
+
+// startEngine begins a search on this machine and waits until it leads. It ends with the test.
 func startEngine(t *testing.T, workflow string, flags ...string) *engine {
 	t.Helper()
-	e := &engine{t: t, workflow: workflow, workdir: t.TempDir(), address: freeAddress(t), flags: flags}
+	e := newEngine(t, "autoresearch", "engine", "--workflow", workflow, "--workdir", t.TempDir())
+	e.args = append(e.args, flags...)
+	e.start()
+	eventually(t, "the engine leads its run", func() bool { return strings.Contains(e.readiness(), `"role":"leader"`) })
+	return e
+}
+
+// startCoordinator begins to lead whatever run is registered, without workers.
+func startCoordinator(t *testing.T) *engine {
+	t.Helper()
+	e := newEngine(t, "coordinator", "--listen", freeAddress(t), "--workdir", t.TempDir())
+	e.start()
+	eventually(t, "the coordinator is ready", func() bool { return e.readiness() != "" })
+	return e
+}
+
+func newEngine(t *testing.T, name string, args ...string) *engine {
+	t.Helper()
+	chromium(t)
+	e := &engine{t: t, name: name, address: freeAddress(t)}
+	e.args = append(args, "--http", e.address)
 	t.Cleanup(func() {
 		if e.stop(); t.Failed() {
-			t.Logf("the engine said:\n%s", e.log.String())
+			t.Logf("%s said:\n%s", name, e.log.String())
 		}
 	})
-	e.start()
 	return e
 }
 
@@ -68,25 +97,28 @@ func freeAddress(t *testing.T) string {
 
 func (e *engine) start() {
 	e.t.Helper()
-	binary, err := program()
-	if err != nil {
+	if err := build(); err != nil {
 		e.t.Fatal(err)
 	}
-	args := append([]string{"engine", "--workflow", e.workflow, "--workdir", e.workdir, "--http", e.address}, e.flags...)
-	e.cmd = exec.Command(binary, args...)
+	e.cmd = exec.Command(filepath.Join(binaries, e.name), e.args...)
 	e.cmd.Stdout, e.cmd.Stderr = &e.log, &e.log
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatal(err)
 	}
-	eventually(e.t, "the engine leads its run", func() bool {
-		answer, err := http.Get(e.url() + "readyz")
-		if err != nil {
-			return false
-		}
-		defer func() { _ = answer.Body.Close() }() // it was read
-		text, err := io.ReadAll(answer.Body)
-		return err == nil && bytes.Contains(text, []byte(`"role":"leader"`))
-	})
+}
+
+// readiness is what /readyz answers; "" while it is not ready.
+func (e *engine) readiness() string {
+	answer, err := http.Get(e.url() + "readyz")
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = answer.Body.Close() }() // it was read
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(text)
 }
 
 func (e *engine) url() string { return "http://" + e.address + "/" }

@@ -22,14 +22,20 @@ type page struct {
 	thrown []string // by the page's scripts
 }
 
-// openPage opens a page in a browser of its own, of a size and a colour scheme. The test is skipped where there is no chromium.
-func openPage(t *testing.T, url string, width, height int64, scheme string) *page {
+// chromium is the path of the browser. The test is skipped where there is none.
+func chromium(t *testing.T) string {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
+	path, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("there is no chromium on this machine: on Debian, apt-get install chromium")
 	}
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium))...)
+	return path
+}
+
+// openPage opens a page in a browser of its own, of a size and a colour scheme.
+func openPage(t *testing.T, url string, width, height int64, scheme string) *page {
+	t.Helper()
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)))...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)

@@ -22,9 +22,9 @@ func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("pictures are taken when -pictures names a folder")
 	}
-	build := exec.Command("go", "build", "-o", "examples/charlm/charlm", "./examples/charlm")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
+	experiment := exec.Command("go", "build", "-o", "examples/charlm/charlm", "./examples/charlm")
+	experiment.Dir = "../.."
+	if out, err := experiment.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	e := startEngine(t, "../../examples/charlm/workflow.yaml", "--", "stop.max_experiments=1000")

@@ -1,7 +1,7 @@
 // Keeps the state current: the tree is read once, in pages, and then changed by events. Lists and numbers that an event makes
 // stale are read again, each at most once in a while and only when somebody sees them.
 import { get, number, query, runPath } from './api.js';
-import { state, update } from './store.js';
+import { state, turnTo, update } from './store.js';
 import { follow as stream } from './stream.js';
 import { Forest } from './tree/forest.js';
 import { failed, loadDetail } from './actions.js';
@@ -11,6 +11,8 @@ const NODES_MAX = 50_000; // what a browser draws well
 const QUEUE = 50;
 const FAILURES = 500;
 const CHANGES = 50;
+const POINTS = 2000;
+const POINTS_MAX = 2 * POINTS; // then the server is asked for fewer again
 
 let current; // ends what follows the run that is shown
 
@@ -19,7 +21,7 @@ export async function follow(name) {
   current?.abort();
   const end = new AbortController();
   current = end;
-  update({ name, run: null, detail: null, parent: null, connection: 'connecting', loading: true, history: { points: [], total: 0 } });
+  turnTo(name);
   document.title = `${name} · autoresearch`;
   refresh(end.signal);
   while (!end.signal.aborted) {
@@ -93,13 +95,6 @@ async function readTree(name, signal) {
   return forest;
 }
 
-const POINTS = 2000;
-const POINTS_MAX = 2 * POINTS; // then the server is asked for fewer again
-
-async function readHistory(at) {
-  update({ history: await get(at(`/history${query({ limit: POINTS })}`)) });
-}
-
 // apply changes the state by an event, and notes what has to be read again.
 function apply(forest, event) {
   const { task } = event;
@@ -127,46 +122,38 @@ function append(forest, { task, at }) {
   update({ history: { ...state.history, total: total + 1, points: [...points, point] } });
 }
 
-// What is read again when it is stale: how often at most in milliseconds, and whether anybody sees it.
+// What is read again when it is stale: how often at most in milliseconds, whether anybody sees it, and what it changes.
 const readings = {
-  run: { pause: 1000, seen: () => true, read: (at) => get(at('')).then((run) => update({ run })) },
-  queue: { pause: 1500, seen: () => sees('queue'), read: readQueue },
-  workers: { pause: 2000, seen: () => sees('workers') || sees('queue'), read: readWorkers },
-  failures: { pause: 3000, seen: () => sees('failures'), read: readFailures },
-  changes: { pause: 1500, seen: () => sees('changes'), read: readChanges },
+  run: { pause: 1000, seen: () => true, read: async (at) => ({ run: await get(at('')) }) },
+  queue: { pause: 1500, seen: () => state.tab === 'queue', read: readQueue },
+  workers: { pause: 2000, seen: () => ['workers', 'queue'].includes(state.tab), read: (at) => get(at('/workers')) },
+  failures: { pause: 3000, seen: () => state.tab === 'failures', read: readFailures },
+  changes: { pause: 1500, seen: () => state.tab === 'changes', read: readChanges },
   history: { pause: 1000, seen: () => !state.loading, read: readHistory },
-  runs: { pause: 10_000, seen: () => true, read: readRuns },
+  runs: { pause: 10_000, seen: () => true, read: () => get('/runs') },
   detail: { pause: 1000, seen: () => state.selected !== '', read: () => loadDetail() },
 };
 
-const sees = (tab) => state.tab === tab;
+async function readHistory(at) {
+  return { history: await get(at(`/history${query({ limit: POINTS })}`)) };
+}
 
 async function readQueue(at) {
   const [running, next] = await Promise.all([
     get(at(`/tasks${query({ status: 'running,dispatched', sort: '-started', limit: 200 })}`)),
     get(at(`/tasks${query({ status: 'queued,delayed', sort: 'queue', limit: QUEUE })}`)),
   ]);
-  update({ queue: { running: running.tasks, next: next.tasks, more: Boolean(next.next) } });
-}
-
-async function readWorkers(at) {
-  const { workers } = await get(at('/workers'));
-  update({ workers });
-}
-
-async function readRuns() {
-  const { runs } = await get('/runs');
-  update({ runs });
+  return { queue: { running: running.tasks, next: next.tasks, more: Boolean(next.next) } };
 }
 
 async function readFailures(at) {
   const list = await get(at(`/tasks${query({ status: 'failed,cancelled', sort: '-ended', limit: FAILURES })}`));
-  update({ failures: { tasks: list.tasks, more: Boolean(list.next) } });
+  return { failures: { tasks: list.tasks, more: Boolean(list.next) } };
 }
 
 async function readChanges(at) {
   const list = await get(at(`/events${query({ type: 'change,leader', limit: CHANGES })}`));
-  update({ changes: list.events.reverse() });
+  return { changes: list.events.reverse() };
 }
 
 const stale = new Set(Object.keys(readings));
@@ -197,11 +184,13 @@ async function refresh(signal) {
   }
 }
 
-// reading runs one reading; what fails is read again later, and the stream says whether the server is there.
+// reading runs one reading, whose answer is for the run that is still shown. What fails is read again later; the stream says
+// whether the server is there.
 async function reading(f, name, signal) {
   const run = state.name;
   try {
-    await f((rest) => runPath(run, rest));
+    const change = await f((rest) => runPath(run, rest));
+    if (!signal.aborted) update(change);
   } catch (error) {
     if (error.status === 401 && !signal.aborted) failed(error);
     if (!signal.aborted) dirty(name);

@@ -63,12 +63,13 @@ function badge(tab) {
   return n ? html` <span class="badge">${n}</span>` : null;
 }
 
-// begin reads which runs there are and shows the one that the address names, or the first.
+// begin reads which runs there are and shows the one that the address names, or the first that is not archived.
 async function begin() {
   try {
     const { runs } = await get('/runs');
     const asked = new URLSearchParams(location.hash.slice(1));
-    const name = runs.find((run) => run.name === asked.get('run'))?.name ?? runs[0]?.name ?? '';
+    const named = runs.find((run) => run.name === asked.get('run'));
+    const name = (named ?? runs.find((run) => !run.archived) ?? runs[0])?.name ?? '';
     update({ runs, asks: '', selected: name === asked.get('run') ? (asked.get('task') ?? '') : '' });
     if (!name) {
       setTimeout(begin, 1000);

@@ -1,10 +1,8 @@
 // The page's state. There is one object; whoever changes it says so with update, and the page is drawn anew once a frame.
 import { Forest } from './tree/forest.js';
 
-export const state = {
-  asks: '', // why somebody must sign in; '' while nobody needs to
-  runs: [],
-  name: '', // of the run that is shown
+// unread is what is known of a run of which nothing was read yet.
+const unread = () => ({
   run: null, // as the API describes it
   connection: 'connecting', // live, lost, resting
   loading: true, // the tree is on its way
@@ -15,13 +13,20 @@ export const state = {
   history: { points: [], total: 0 },
   failures: { tasks: [], more: false },
   changes: [],
+  detail: null, // of the selected task
+  parent: null, // the detail of its parent
+  found: { text: '', ids: new Set() },
+});
+
+export const state = {
+  asks: '', // why somebody must sign in; '' while nobody needs to
+  runs: [],
+  name: '', // of the run that is shown
   tab: 'queue', // of the side
   screen: 'tree', // of a narrow page
   selected: '', // the id of a task
-  detail: null,
-  parent: null, // the detail of its parent
-  found: { text: '', ids: new Set() },
   notice: null, // { text, bad }
+  ...unread(),
 };
 
 const watchers = new Set();
@@ -43,6 +48,9 @@ export function update(change) {
     for (const f of watchers) f();
   });
 }
+
+// turnTo shows another run, of which nothing is known yet.
+export const turnTo = (name) => update({ name, ...unread() });
 
 let passing;
 

@@ -4,8 +4,8 @@ import { middle, short } from '../format.js';
 import { STANDINGS, standing } from './forest.js';
 import { ROW } from './layout.js';
 
-const LEGIBLE = 9; // pixels in height, from which on a node has text
-const LETTERS = 0.75; // the least scale of text
+const LEGIBLE = 8; // pixels in height, from which on a node has text
+const LETTERS = 0.72; // the least scale of text
 const TINY = 4; // pixels in height, below which a node is a mark
 const CELL = 2; // pixels of the grid that marks stand on
 

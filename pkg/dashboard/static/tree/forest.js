@@ -40,6 +40,7 @@ export function standing(node) {
 const statuses = { queued: 'queued', completed: 'completed', failed: 'failed' };
 
 export class Forest {
+  name = ''; // of the run
   nodes = new Map();
   roots = [];
   orphans = new Map(); // nodes by the id of a parent that has not come yet

@@ -84,7 +84,10 @@ class Canvas extends Component {
       this.later = setTimeout(() => this.moved(), this.rested - began + 1);
       return;
     }
-    if (placed.forest !== forest) this.collapsed = new Set();
+    if (placed.forest?.name !== forest.name) {
+      this.collapsed = new Set();
+      this.camera.follows = true;
+    }
     const anchor = this.anchor();
     const before = anchor && { x: this.camera.left(anchor), y: this.camera.top(anchor) };
     this.nodes = layout(forest, this.collapsed);
@@ -202,13 +205,22 @@ export function describe(node) {
   return words.join(', ');
 }
 
+// absent says why there is no tree.
+function absent() {
+  const { run, loading, connection } = state;
+  if (run?.archived) return 'The run is archived: nobody leads it. autoresearch run archive NAME --undo takes it up again.';
+  if (run?.trouble) return run.trouble;
+  if (connection === 'lost') return 'The server, or a leader of the run, does not answer.';
+  return loading ? 'Reading the tree…' : 'No experiments yet.';
+}
+
 const legend = [
   ['improved', 'improved'], ['plain', 'not improved'], ['running', 'running'], ['queued', 'queued'], ['failed', 'failed'],
 ];
 
 export class TreePanel extends Component {
   render() {
-    const { forest, found, loading, missing, selected } = state;
+    const { forest, found, missing, selected } = state;
     const node = forest.nodes.get(selected);
     const next = (by) => {
       const ids = [...found.ids].filter((id) => forest.nodes.has(id));
@@ -235,7 +247,7 @@ export class TreePanel extends Component {
         </div>
       </header>
       <${Canvas} onReady=${(canvas) => { this.canvas = canvas; this.props.onReady(canvas); }} />
-      ${forest.nodes.size === 0 && html`<p class="empty over">${loading ? 'Reading the tree…' : 'No experiments yet.'}</p>`}
+      ${forest.nodes.size === 0 && html`<p class="empty over">${absent()}</p>`}
       ${missing > 0 && html`<p class="note over">The first ${count(forest.nodes.size)} of ${count(missing + forest.nodes.size)} tasks are shown.</p>`}
       <p class="hidden" aria-live="polite">${node ? describe(node) : ''}</p>
     </section>`;
