@@ -36,6 +36,16 @@ func TestTreeGrowsAndIsSteered(t *testing.T) {
 	if first := e.tasks("quick", "status=queued&sort=queue")[0]; first.ID != last {
 		t.Errorf("after the bump %s is first, want %s", first.ID, last)
 	}
+	dragged := queue[len(queue)-2].ID
+	p.do(`(() => {
+		const data = new DataTransfer();
+		data.setData('text/plain', ` + strconv.Quote(dragged) + `);
+		document.querySelectorAll('ol.rows > li')[1].dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
+	})()`)
+	p.sees(`document.querySelectorAll('ol.rows b')[1].textContent === ` + strconv.Quote(dragged))
+	if second := e.tasks("quick", "status=queued&sort=queue")[1]; second.ID != dragged {
+		t.Errorf("after the drop %s is second, want %s", second.ID, dragged)
+	}
 	p.do(row(victim) + `.querySelectorAll('button.small')[1].click()`)
 	p.sees(row(victim) + `.querySelector('.danger')`)
 	p.do(row(victim) + `.querySelectorAll('button.small')[1].click()`)
