@@ -286,6 +286,9 @@ func writeRun(w *bytes.Buffer, r *api.Run, wide bool) {
 
 func classText(c *api.Class) string {
 	text := fmt.Sprintf("%s: %d slots, %d free", name(c.Name), c.Slots, c.Free)
+	if c.Share != nil {
+		text += fmt.Sprintf(", %d its share", *c.Share)
+	}
 	if c.Budget > 0 {
 		text += fmt.Sprintf(", at most %d at once", c.Budget)
 	}

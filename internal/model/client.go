@@ -309,6 +309,25 @@ func (u *uplinks) Listen(fn func(bus.Uplink)) (stop func(), err error) {
 	return stop, err
 }
 
+func (u *uplinks) Tell(d bus.Demand) error {
+	u.c.link.Post("uplinks.tell", func() {
+		for _, l := range listeners(u.c.server, &u.c.server.demands) {
+			l.deliver(d)
+		}
+	}, nil)
+	return nil
+}
+
+func (u *uplinks) ListenDemands(fn func(bus.Demand)) (stop func(), err error) {
+	err = u.c.ask(context.Background(), "uplinks.demands", func() error {
+		l := &listener[bus.Demand]{deliver: func(d bus.Demand) { u.c.link.Deliver(func() { fn(d) }) }}
+		stop = listen(u.c.server, &u.c.server.demands, l)
+		u.c.link.Gone(stop)
+		return nil
+	})
+	return stop, err
+}
+
 func (u *uplinks) Answer(worker spec.WorkerID, a bus.Answer) error {
 	return u.post("uplinks.answer", worker, a)
 }

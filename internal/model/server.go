@@ -29,6 +29,7 @@ type Server struct {
 	created time.Time // of the newest stream
 	leads   map[string]int
 	uplinks []*listener[bus.Uplink]
+	demands []*listener[bus.Demand]
 	control []*listener[bus.Answer]
 }
 

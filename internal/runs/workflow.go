@@ -27,7 +27,7 @@ func (s *Server) optionsOf(ctx context.Context, e kv.RunEntry) (coordinator.Opti
 		return o, fmt.Errorf("run %q: %w", e.Name, err)
 	}
 	o.Run, o.Workflow, o.Name, o.Workdir = e.Name, chosen.Workflow, string(e.Name), dir
-	o.Conn, o.Logger = s.o.Conn, s.o.Log
+	o.Weight, o.Conn, o.Logger = e.Weight, s.o.Conn, s.o.Log
 	if o.MaxConcurrency = chosen.Spec.MaxConcurrency(); e.Budget > 0 {
 		o.MaxConcurrency = e.Budget
 	}

@@ -135,6 +135,9 @@ func classesOf(view *coordinator.View) []Class {
 	}
 	classes := make([]Class, 0, len(found))
 	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if share, shared := view.Share(name); shared {
+			found[name].Share = &share
+		}
 		classes = append(classes, *found[name])
 	}
 	return classes

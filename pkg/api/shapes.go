@@ -131,6 +131,8 @@ type Class struct {
 	Budget int    `json:"budget,omitempty"` // a cap of its own; 0: none
 	Slots  int    `json:"slots"`            // what workers announce
 	Free   int    `json:"free"`
+	// Share is how many of the slots are this run's, while other runs want some too; absent else.
+	Share *int `json:"share,omitempty"`
 }
 
 // Limits end a run by themselves; 0: none.

@@ -91,6 +91,9 @@ func (l *line) reasons() []Reason {
 	}
 	say(l.slots == 0, "no_worker", "no worker offers slots of class %s", l.class)
 	say(l.slots > 0 && l.free == 0, "no_slot", "all %d slots of class %s are taken", l.slots, l.class)
+	share, shared := l.view.Share(l.class)
+	say(shared && l.leases >= share, "share", "the run's share of class %s, %d of %d slots, is taken: other runs want the rest",
+		l.class, share, l.slots)
 	say(l.view.Counted(l.task.Spec.Kind) && l.others >= budget, "budget", "the budget of %d experiments at once is used up", budget)
 	say(classBudget > 0 && l.leases >= classBudget, "class_budget", "the budget of %d for class %s is used up", classBudget, l.class)
 	reported := cmp.Or(l.cfg.MaxReported, engine.MaxReportedDefault)

@@ -59,6 +59,7 @@ func FuzzDecodeRecord(f *testing.F)        { fuzz(f, forms[5]) }
 func FuzzDecodeMirrorMeta(f *testing.F)    { fuzz(f, forms[6]) }
 func FuzzDecodeMirrorValue(f *testing.F)   { fuzz(f, forms[7]) }
 func FuzzDecodeRejected(f *testing.F)      { fuzz(f, forms[8]) }
+func FuzzDecodeDemand(f *testing.F)        { fuzz(f, forms[9]) }
 
 // FuzzUntrusted: what is only looked at never panics, and a result that passes the check can be read.
 func FuzzUntrusted(f *testing.F) {

@@ -65,6 +65,7 @@ var forms = []form{
 	formOf("mirror meta", formMeta, EncodeMirrorMeta, DecodeMirrorMeta, func(m *MirrorMeta) { m.Version = 1 }),
 	formOf("mirror value", formValue, EncodeMirrorValue, DecodeMirrorValue, asIs),
 	formOf("rejection", 0, EncodeRejected, DecodeRejected, asIs),
+	formOf("demand", 0, EncodeDemand, DecodeDemand, asIs),
 }
 
 func eachForm(t *testing.T, test func(t *testing.T, f form, data []byte)) {

@@ -17,7 +17,9 @@ func (c *Conn) DeleteRun(ctx context.Context, run spec.RunName, o StreamOptions)
 		return err
 	}
 	// The journal goes last: while there is one, the run is known to have been.
-	for _, name := range []string{ResultsStream(run), RejectedStream(run), "KV_" + StateBucket(run), JournalStream(run)} {
+	for _, name := range []string{
+		ResultsStream(run), RejectedStream(run), LogsStream(run), ObjectStream(OutputBucket(run)), "KV_" + StateBucket(run), JournalStream(run),
+	} {
 		err := c.request(ctx, "$JS.API.STREAM.DELETE."+name, nil, nil)
 		if err != nil && !isCode(err, codeStreamNotFound) {
 			return err

@@ -59,6 +59,16 @@ type Uplink struct {
 	Finished []AttemptRef
 }
 
+// Demand is what a run's leader tells the leaders of the other runs, over core NATS (it may be lost; the next one tells the
+// same). Subject: DemandSubject.
+type Demand struct {
+	Version int
+	Run     spec.RunName
+	// Weight is the run's part of the slots that runs share.
+	Weight  float64
+	Classes []spec.ClassDemand
+}
+
 // StopOrder tells a worker to end an attempt and report it.
 type StopOrder struct {
 	AttemptRef

@@ -41,9 +41,12 @@ const (
 	subjectLead    = "ar.lead."
 	subjectReject  = "ar.rejected."
 	subjectLog     = "ar.log."
+	subjectDemand  = "ar.demand."
 
 	// UplinkAllSubject is what leaders subscribe to.
 	UplinkAllSubject = subjectUplink + "*"
+	// DemandAllSubject is where leaders hear what the runs want.
+	DemandAllSubject = subjectDemand + "*"
 	// ControlAllSubject reaches every worker.
 	ControlAllSubject = subjectControl + "all"
 	// TaskAllSubject is the doorbell stream's subject space.
@@ -94,6 +97,9 @@ func ControlSubject(worker spec.WorkerID) string {
 // LeadSubject is answered by a run's leader, and by a candidate while it loads. "No responders" there is the fast sign
 // that nobody leads.
 func LeadSubject(run spec.RunName) string { return subjectLead + spec.EncodeName(string(run)) }
+
+// DemandSubject is where a run's leader tells what the run wants.
+func DemandSubject(run spec.RunName) string { return subjectDemand + spec.EncodeName(string(run)) }
 
 // JournalStream names the stream of a run's journal.
 func JournalStream(run spec.RunName) string {

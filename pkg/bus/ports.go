@@ -86,6 +86,10 @@ type Uplinks interface {
 	// Answer sends a to one worker; Hello sends it to all.
 	Answer(worker spec.WorkerID, a Answer) error
 	Hello(a Answer) error
+	// Tell tells every leader what a run wants; ListenDemands calls fn for all that is told, its own too, from one goroutine,
+	// until stop is called.
+	Tell(d Demand) error
+	ListenDemands(fn func(Demand)) (stop func(), err error)
 	// Lead answers pings on the run's lead subject until stop is called. Ping asks whether anyone does: nil, or
 	// ErrNoLeader at once when nobody listens.
 	Lead(run spec.RunName) (stop func(), err error)

@@ -54,6 +54,26 @@ func (u *uplinks) Answer(worker spec.WorkerID, a Answer) error {
 
 func (u *uplinks) Hello(a Answer) error { return u.conn.sendAnswer(ControlAllSubject, &a) }
 
+func (u *uplinks) Tell(d Demand) error {
+	data, err := EncodeDemand(&d)
+	if err != nil {
+		return err
+	}
+	return u.conn.send(DemandSubject(d.Run), data)
+}
+
+// ListenDemands skips and logs what is no Demand. stop waits for fn to return; fn must not call it.
+func (u *uplinks) ListenDemands(fn func(Demand)) (stop func(), err error) {
+	return u.conn.subscribe(DemandAllSubject, func(m *nats.Msg) {
+		demand, err := DecodeDemand(m.Data)
+		if err != nil {
+			u.conn.log.Warn("ignored a malformed message", "subject", m.Subject, "error", err)
+			return
+		}
+		fn(*demand)
+	})
+}
+
 func (c *Conn) sendAnswer(subject string, a *Answer) error {
 	data, err := EncodeAnswer(a)
 	if err != nil {

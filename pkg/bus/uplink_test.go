@@ -88,3 +88,27 @@ func TestUplinkTooLarge(t *testing.T) {
 		t.Errorf("sent: %v", err)
 	}
 }
+
+func TestDemandsReachEveryLeader(t *testing.T) {
+	e := startServer(t, bus.EmbeddedOptions{})
+	one, other := connect(t, bus.Options{URL: e.ClientURL()}), connect(t, bus.Options{URL: e.ClientURL()})
+	heard := make(chan bus.Demand, 10)
+	stop, err := bus.NewUplinks(one).ListenDemands(func(d bus.Demand) { heard <- d })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if _, err := one.RTT(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.NATS().Publish("ar.demand.x", []byte("noise")); err != nil {
+		t.Fatal(err)
+	}
+	sent := bus.Demand{Version: 1, Run: "süß run", Weight: 2.5, Classes: []spec.ClassDemand{{Class: "cpu", Leases: 1, Wants: 4}}}
+	if err := bus.NewUplinks(other).Tell(sent); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-heard; got.Run != sent.Run || got.Weight != sent.Weight || !slices.Equal(got.Classes, sent.Classes) {
+		t.Errorf("%+v, sent %+v", got, sent)
+	}
+}

@@ -30,6 +30,8 @@ type Options struct {
 	Name     string
 	// MaxConcurrency is the budget; below 1 it is 1.
 	MaxConcurrency int
+	// Weight is the run's part of the slots that it shares with other runs; 1 when it is not above 0.
+	Weight float64
 	// HTTP is where other coordinators reach this one's API, as http://host:port; it travels in the lease. "" is nowhere.
 	HTTP string
 	// Workdir receives the snapshot, the tree and the reports; "" writes no files.

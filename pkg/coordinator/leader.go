@@ -56,6 +56,8 @@ type leader struct {
 	courier   *courier
 	rejects   *rejectKeeper
 	stalls    *stallWatch
+	claim     claim
+	weight    float64 // the run's part of the slots that it shares
 	followers []follower
 	metrics   *metrics
 }
@@ -99,6 +101,7 @@ func (l *leader) lead(ctx context.Context) error {
 		if err := l.turn(ctx, l.host.Now(), batch); err != nil {
 			return err
 		}
+		l.tell(l.host.Now())
 	}
 	return nil
 }

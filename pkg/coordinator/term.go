@@ -36,7 +36,7 @@ type term struct {
 	cancel context.CancelCauseFunc
 	leave  func()   // gives the lease up
 	joins  []func() // each waits for one of the term's goroutines
-	deafen func()   // ends the subscription to workers
+	deafen func()   // ends the subscriptions to workers and other runs
 }
 
 // errStopped ends a term whose run has stopped, when the coordinator is to exit then.
@@ -117,7 +117,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL, resultMax: cfg.Limits.Size.Result,
 		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
-		stalls: newStallWatch(c.broken), metrics: c.metrics,
+		stalls: newStallWatch(c.broken), weight: cfg.Weight, metrics: c.metrics,
 	}
 	t.leader.courier = newCourier(c.ports.doorbell, c.blobs, t.leader.unpublishable, c.log, c.host)
 	t.leader.rejects = newRejectKeeper(c.ports.rejects, c.o.Run, f.epoch, c.metrics, c.log, c.host)
@@ -152,7 +152,7 @@ func (c *Coordinator) taskMax() int   { return c.recordLimit() / 16 * 15 }
 func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, error), spec.Objective) {
 	o := c.o
 	cfg := engine.Config{
-		Budget: o.MaxConcurrency, Hooks: true, Seed: o.Seed, LeaseTTL: o.LeaseTTL, WorkerTTL: o.WorkerTTL,
+		Run: o.Run, Weight: o.Weight, Budget: o.MaxConcurrency, Hooks: true, Seed: o.Seed, LeaseTTL: o.LeaseTTL, WorkerTTL: o.WorkerTTL,
 		MaxLost: o.MaxLost, Breaker: o.Breaker, MaxSpecSize: c.inlineMax(), MaxTaskSize: c.taskMax(),
 	}
 	if cfg.Seed == 0 {
@@ -277,7 +277,12 @@ func (t *term) start() error {
 	if err != nil {
 		return fmt.Errorf("run %q: listen to workers: %w", l.run, err)
 	}
-	t.deafen = stopUplinks
+	stopDemands, err := p.uplinks.ListenDemands(t.demanded)
+	if err != nil {
+		stopUplinks()
+		return fmt.Errorf("run %q: listen to other runs: %w", l.run, err)
+	}
+	t.deafen = func() { stopUplinks(); stopDemands() }
 	after := l.watermark // the loop's own from now on
 	t.goes(func(ctx context.Context) { t.readResults(ctx, after) })
 	t.goes(t.pinger)
@@ -332,7 +337,7 @@ func (t *term) goes(f func(context.Context)) {
 	t.joins = append(t.joins, t.c.host.Go(func() { f(t.ctx) }))
 }
 
-// join ends the subscription to workers and waits for the term's goroutines, whose context must be done. It is
+// join ends the subscriptions and waits for the term's goroutines, whose context must be done. It is
 // idempotent.
 func (t *term) join() {
 	if t.deafen != nil {
@@ -450,6 +455,8 @@ func (t *term) heartbeat(u bus.Uplink) {
 	for _, h := range u.Running {
 		if h.Run == t.leader.run {
 			hb.Running = append(hb.Running, h)
+		} else {
+			hb.Others++
 		}
 	}
 	for _, ref := range u.Finished {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"autoresearch/pkg/spec"
@@ -13,16 +14,21 @@ type class struct {
 	leases int // dispatched and running tasks of the class
 	away   int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
 	slots  int // what workers offer this run: the slots of the attempts of this run they hold, and their free ones
+	total  int // all that workers offer any run
+	share  int // how many of them are this run's
 	paused bool
 	budget int // cap on leases; 0: none
 }
+
+// taken is how many slots the run's attempts take, of workers that offer any.
+func (c *class) taken() int { return c.leases - c.away }
 
 // room is how many more tasks may be dispatched to the class; it may be negative.
 func (c *class) room() int {
 	if c.paused {
 		return 0
 	}
-	room := c.slots - (c.leases - c.away)
+	room := min(c.slots, c.share) - c.taken()
 	if c.budget > 0 {
 		room = min(room, c.budget-c.leases)
 	}
@@ -33,11 +39,12 @@ func (c *class) room() int {
 func (e *Engine) class(name string) *class {
 	c, ok := e.classes[name]
 	if !ok {
-		c = &class{name: name, budget: e.meta.ClassBudgets[name], paused: slices.Contains(e.meta.PausedClasses, name)}
+		c = &class{name: name, share: math.MaxInt, budget: e.meta.ClassBudgets[name], paused: slices.Contains(e.meta.PausedClasses, name)}
 		c.ready.less = before
 		c.ready.moved = func(q *queued, i int) { q.task.queuePos = int32(i) }
 		e.classes[name] = c
 		e.order = append(e.order, c)
+		e.sharesDue = len(e.others) > 0
 	}
 	return c
 }
@@ -184,6 +191,7 @@ func (e *Engine) place(now Now, t *task) {
 // countLease counts a lease that a task takes (1) or gives up (-1).
 func (e *Engine) countLease(t *task, by int) {
 	e.class(t.Lease.Class).leases += by
+	e.sharesDue = e.sharesDue || len(e.others) > 0
 	if t.policy.Uncounted {
 		e.counts.Planning += by
 	}

@@ -12,6 +12,7 @@ const (
 	WorkerTTLDefault    = 7 * time.Second
 	OverdueDefault      = 5 * time.Second
 	LostDoorbellDefault = 2 * time.Second
+	DemandTTLDefault    = 3 * time.Second
 	ResendAfterDefault  = 3 * time.Second
 	BackoffBaseDefault  = time.Second
 	BackoffMaxDefault   = 5 * time.Minute
@@ -25,6 +26,9 @@ const (
 
 // Config is everything an engine is told from outside. Zero fields take the defaults above.
 type Config struct {
+	// Run names the run to the others that it shares slots with, and Weight is its part of them; 1 when it is not above 0.
+	Run    spec.RunName
+	Weight float64
 	// Budget is the cap on leases of counted kinds held at once; below 1 it is 1. Meta.Budget, once set, wins.
 	Budget int
 	// Kinds holds the policy of each kind; a kind that is not listed uses "default". Strict makes a kind with neither
@@ -41,6 +45,8 @@ type Config struct {
 	LeaseTTL time.Duration
 	// WorkerTTL is how long a worker's slots count without a heartbeat.
 	WorkerTTL time.Duration
+	// DemandTTL is how long it counts what another run said it wants.
+	DemandTTL time.Duration
 	// Overdue is how long a dispatched task may be unclaimed before it is published again.
 	Overdue time.Duration
 	// LostDoorbell is the same once the doorbell is known to be lost: long enough to hear of who picked one up before.
@@ -76,6 +82,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.WorkerTTL, WorkerTTLDefault)
 	setDefault(&c.Overdue, OverdueDefault)
 	setDefault(&c.LostDoorbell, LostDoorbellDefault)
+	setDefault(&c.DemandTTL, DemandTTLDefault)
 	setDefault(&c.ResendAfter, ResendAfterDefault)
 	setDefault(&c.BackoffBase, BackoffBaseDefault)
 	setDefault(&c.BackoffMax, BackoffMaxDefault)

@@ -25,6 +25,10 @@ type Engine struct {
 	timers   pqueue[timer]
 	loading  []*task // live ones, until Recover
 
+	others    []*other           // runs that share slots with this one, by name
+	sharesDue bool               // something changed that the shares depend on
+	demands   []spec.ClassDemand // what Demands returned last
+
 	streak streak // how the last tasks ended
 	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
 	counts Counts
@@ -71,6 +75,8 @@ func (e *Engine) Step(now Now, ev Event) {
 		e.interrupt(now, ev)
 	case Heartbeat:
 		e.heartbeat(now, ev)
+	case Demand:
+		e.demand(now, ev)
 	case Reported:
 		e.reported(now, ev)
 	case HookDone:
@@ -101,6 +107,8 @@ func (e *Engine) Step(now Now, ev Event) {
 // Step.
 func (e *Engine) Collect(now Now) *Output {
 	e.lapse(now)
+	e.forgetRuns(now)
+	e.share()
 	e.fill(now)
 	e.maybeStop()
 	e.gather()
@@ -160,6 +168,9 @@ func (e *Engine) NextDeadline() (at spec.EngineTime, ok bool) {
 	}
 	if front := e.heard.Front(); front != nil {
 		at = min(at, front.Value.(*worker).lastHeard+e.cfg.WorkerTTL)
+	}
+	for _, o := range e.others {
+		at = min(at, o.until)
 	}
 	if limit := e.cfg.Limits.MaxDuration; limit > 0 && e.halting() == "" && e.meta.Status == spec.StatusRunning {
 		at = min(at, limit)

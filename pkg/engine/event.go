@@ -67,6 +67,15 @@ type Heartbeat struct {
 	Slots    []spec.ClassSlots
 	Running  []spec.Holding
 	Finished []spec.AttemptRef
+	// Others is how many attempts of other runs the worker runs.
+	Others int
+}
+
+// Demand is what another run says it wants of the slots that runs share. It counts for Config.DemandTTL.
+type Demand struct {
+	Run     spec.RunName
+	Weight  float64
+	Classes []spec.ClassDemand
 }
 
 // Reported is the arrival of one attempt's result.
@@ -147,6 +156,7 @@ func (Loaded) event()       {}
 func (Begin) event()        {}
 func (Interrupt) event()    {}
 func (Heartbeat) event()    {}
+func (Demand) event()       {}
 func (Reported) event()     {}
 func (HookDone) event()     {}
 func (Cancel) event()       {}

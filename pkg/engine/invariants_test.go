@@ -150,7 +150,7 @@ func checkHolders(e *Engine) error {
 }
 
 func checkClasses(e *Engine) error {
-	type tally struct{ leases, away, slots int }
+	type tally struct{ leases, away, slots, total int }
 	want := make(map[string]tally)
 	for _, t := range e.tasks {
 		if !t.State.Leased() {
@@ -170,12 +170,13 @@ func checkClasses(e *Engine) error {
 		}
 		for class, slots := range w.slots {
 			c := want[class.name]
-			c.slots += slots
+			c.slots += slots.own
+			c.total += slots.total
 			want[class.name] = c
 		}
 	}
 	for name, c := range e.classes {
-		if got := (tally{c.leases, c.away, c.slots}); got != want[name] {
+		if got := (tally{c.leases, c.away, c.slots, c.total}); got != want[name] {
 			return fmt.Errorf("class %q: counted %+v, recounted %+v", name, got, want[name])
 		}
 	}

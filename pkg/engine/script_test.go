@@ -97,8 +97,9 @@ func (s *script) collect(t *testing.T) string {
 
 // queries are blocks of their own that show something and change nothing.
 var queries = map[string]func(*script) string{
-	"tasks":  func(s *script) string { return describeLive(s.engine) },
-	"counts": func(s *script) string { return describeCounts(s.engine.Counts()) },
+	"tasks":   func(s *script) string { return describeLive(s.engine) },
+	"counts":  func(s *script) string { return describeCounts(s.engine.Counts()) },
+	"demands": func(s *script) string { return fmt.Sprint(s.engine.Demands()) },
 	"status": func(s *script) string {
 		status, reason := s.engine.Status()
 		return strings.TrimSpace(fmt.Sprintf("%s %s", status, reason))
@@ -220,6 +221,7 @@ func (s *script) configure(t *testing.T, l line, rest []line) {
 }
 
 func readConfig(t *testing.T, cfg *Config, l line) {
+	cfg.Weight = l.number(t, "weight", cfg.Weight)
 	cfg.Budget = int(l.number(t, "budget", float64(cfg.Budget)))
 	cfg.Hooks = l.has("hooks") || cfg.Hooks && !l.has("no-hooks")
 	cfg.Strict = l.has("strict") || cfg.Strict
@@ -343,9 +345,17 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 	"lost-doorbell": func(_ *testing.T, _ line, _ uint64) Event { return DoorbellLost{} },
 	"reconnected":   func(_ *testing.T, _ line, _ uint64) Event { return Reconnected{} },
 	"interrupt":     func(_ *testing.T, _ line, ref uint64) Event { return Interrupt{Ref: ref} },
-	"heartbeat":     func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
-	"started":       func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
-	"report":        readReport,
+	"demand": func(t *testing.T, l line, _ uint64) Event {
+		d := Demand{Run: spec.RunName(l.word(0)), Weight: l.number(t, "weight", 1)}
+		for _, word := range l.values("classes") {
+			s := readSlots(t, word)
+			d.Classes = append(d.Classes, spec.ClassDemand{Class: s.Class, Leases: s.Free, Wants: s.Total})
+		}
+		return d
+	},
+	"heartbeat": func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, true) },
+	"started":   func(t *testing.T, l line, _ uint64) Event { return readHeartbeat(t, l, false) },
+	"report":    readReport,
 	"hook": func(t *testing.T, l line, _ uint64) Event {
 		ev := HookDone{
 			Task: spec.TaskID(l.word(0)), Order: uint64(l.number(t, "order", 0)), Children: readChildren(t, l),
@@ -432,6 +442,7 @@ func readRef(t *testing.T, word string) spec.AttemptRef {
 func readHeartbeat(t *testing.T, l line, full bool) Heartbeat {
 	hb := Heartbeat{
 		Worker: spec.WorkerID(l.word(0)), Boot: uint64(l.number(t, "boot", 1)), Full: full, Leaving: l.has("leaving"),
+		Others: int(l.number(t, "others", 0)),
 	}
 	running := l.values("running")
 	for n := 1; !full && l.word(n) != ""; n++ {

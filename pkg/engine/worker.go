@@ -13,11 +13,11 @@ type worker struct {
 	id        spec.WorkerID
 	boot      uint64 // of the newest process that sent a full heartbeat, or of the first that was heard
 	lastHeard spec.EngineTime
-	offering  bool           // a full heartbeat stands that offers slots; else what it holds is away
-	slots     map[*class]int // what it offers this run, part of class.slots
-	offered   []*class       // the keys of slots, in a fixed order
-	held      []*task        // running here, in no particular order; the tasks know their place
-	place     *list.Element  // in Engine.heard
+	offering  bool             // a full heartbeat stands that offers slots; else what it holds is away
+	slots     map[*class]offer // what it offers, part of class.slots and class.total
+	offered   []*class         // the keys of slots, in a fixed order
+	held      []*task          // running here, in no particular order; the tasks know their place
+	place     *list.Element    // in Engine.heard
 }
 
 // heartbeat takes what a worker says. Of two boots of a worker the lower one is dead, with all it ran.
@@ -46,7 +46,7 @@ func (e *Engine) heartbeat(now Now, hb Heartbeat) {
 func (e *Engine) worker(id spec.WorkerID, boot uint64, now Now) *worker {
 	w, ok := e.workers[id]
 	if !ok {
-		w = &worker{id: id, boot: boot, lastHeard: now.Engine, slots: make(map[*class]int)}
+		w = &worker{id: id, boot: boot, lastHeard: now.Engine, slots: make(map[*class]offer)}
 		w.place = e.heard.PushBack(w)
 		e.workers[id] = w
 	}
@@ -98,8 +98,10 @@ func (e *Engine) offer(w *worker, hb Heartbeat) {
 	}
 	for _, s := range hb.Slots {
 		// An attempt that has just ended may be listed while its slot counts as free already.
-		slots := min(max(0, s.Free)+e.holding(hb.Running, s.Class), max(0, s.Total, s.Free))
-		e.addOffer(w, e.class(s.Class), slots)
+		free, all := max(0, s.Free), max(0, s.Total, s.Free)
+		e.addOffer(w, e.class(s.Class), offer{
+			own: min(free+e.holding(hb.Running, s.Class), all), total: min(free+len(hb.Running)+max(0, hb.Others), all),
+		})
 	}
 }
 
@@ -114,17 +116,25 @@ func (e *Engine) holding(listed []spec.Holding, class string) (count int) {
 	return count
 }
 
-func (e *Engine) addOffer(w *worker, c *class, slots int) {
-	if _, ok := w.slots[c]; !ok {
+// offer is what a worker has of a class: for this run, and for all runs.
+type offer struct{ own, total int }
+
+func (e *Engine) addOffer(w *worker, c *class, o offer) {
+	before, ok := w.slots[c]
+	if !ok {
 		w.offered = append(w.offered, c)
 	}
-	w.slots[c] += slots
-	c.slots += slots
+	w.slots[c] = offer{before.own + o.own, before.total + o.total}
+	c.slots += o.own
+	c.total += o.total
+	e.sharesDue = e.sharesDue || len(e.others) > 0
 }
 
 func (e *Engine) withdrawOffer(w *worker) {
 	for _, c := range w.offered {
-		c.slots -= w.slots[c]
+		c.slots -= w.slots[c].own
+		c.total -= w.slots[c].total
+		e.sharesDue = e.sharesDue || len(e.others) > 0
 	}
 	clear(w.slots)
 	w.offered = w.offered[:0]

@@ -30,3 +30,11 @@ type Holding struct {
 	Progress string
 	Metrics  map[string]float64
 }
+
+// ClassDemand is what a run says of a class to the other runs that share its slots.
+type ClassDemand struct {
+	Class string
+	// Leases is how many slots the run's attempts take, Wants how many it would take if there were enough, those included.
+	Leases int
+	Wants  int
+}

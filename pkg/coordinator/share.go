@@ -1,0 +1,64 @@
+package coordinator
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"autoresearch/pkg/bus"
+	"autoresearch/pkg/engine"
+	"autoresearch/pkg/spec"
+)
+
+// How often a leader tells the others what its run wants: again and again while it wants anything, and sooner when that
+// changed.
+const (
+	demandInterval    = time.Second
+	demandIntervalMin = 100 * time.Millisecond
+)
+
+// claim tells the leaders of other runs what this one wants of the slots that they share. The loop's own.
+type claim struct {
+	last   []spec.ClassDemand // as it was told
+	told   time.Time
+	shares atomic.Pointer[map[string]int] // for readers: as the engine worked them out
+}
+
+// tell tells what the run wants, if it is time. What is lost is told again.
+func (l *leader) tell(now time.Time) {
+	since := now.Sub(l.claim.told)
+	if since < demandIntervalMin {
+		return
+	}
+	shares := l.engine.Shares()
+	l.claim.shares.Store(&shares)
+	classes := l.engine.Demands()
+	changed := !slices.Equal(classes, l.claim.last)
+	if !changed && (since < demandInterval || idle(classes)) {
+		return
+	}
+	l.claim.last, l.claim.told = slices.Clone(classes), now
+	d := bus.Demand{Version: bus.MessageVersion, Run: l.run, Weight: l.weight, Classes: l.claim.last}
+	if err := l.ports.uplinks.Tell(d); err != nil {
+		l.log.Debug("tell other runs what this one wants", "err", err)
+	}
+}
+
+func idle(classes []spec.ClassDemand) bool {
+	return !slices.ContainsFunc(classes, func(d spec.ClassDemand) bool { return d.Wants > 0 })
+}
+
+// Share returns how many slots of a class are the run's; shared is false while no other run wants any.
+func (v *View) Share(class string) (slots int, shared bool) {
+	if shares := v.t.leader.claim.shares.Load(); shares != nil {
+		slots, shared = (*shares)[class]
+	}
+	return slots, shared
+}
+
+// demanded brings what another run wants to the loop. When the loop is far behind it is dropped: it is told again.
+func (t *term) demanded(d bus.Demand) {
+	if d.Run != t.leader.run {
+		t.inbox.offer(arrival{event: engine.Demand{Run: d.Run, Weight: d.Weight, Classes: d.Classes}})
+	}
+}
