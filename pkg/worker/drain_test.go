@@ -96,6 +96,30 @@ func TestDrainTimeout(t *testing.T) {
 	})
 }
 
+// TestDrainPublishesWithinItsTimeout: what the experiments leave of the drain timeout is for their results.
+func TestDrainPublishesWithinItsTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, func(o *Options) { o.DrainTimeout = time.Minute }, runners(map[string]spec.RunnerFunc{
+			"train": func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+				time.Sleep(10 * time.Second)
+				return spec.TaskResult{}, nil
+			},
+		}))
+		b.give(dispatch("t"))
+		b.awaitStart("t")
+		b.change(func() { b.publishErr = errors.New("no responders") })
+		time.AfterFunc(40*time.Second, func() { b.change(func() { b.publishErr = nil }) })
+		b.stop()
+		if err := b.end(); err != nil {
+			t.Fatal(err)
+		}
+		if report, _ := b.report("t", 1); report.Preempted || len(b.reports()) != 1 {
+			t.Errorf("%d reports, the last: %+v", len(b.reports()), report)
+		}
+	})
+}
+
 // TestDrainWithoutNATS: what cannot be published stays in the spool for the next start.
 func TestDrainWithoutNATS(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,8 @@ const (
 	GraceDefault     = 10 * time.Second
 )
 
-// publishOnExit bounds how long a leaving worker tries to publish its last results; what is left stays in the spool.
+// publishOnExit is how long a leaving worker tries at least to publish its last results: what its drain timeout leaves, if that
+// is more. The rest stays in the spool, of which a pod that goes leaves nothing.
 const publishOnExit = 5 * time.Second
 
 // returnOnExit bounds how long a leaving worker waits for runners that ignore that they were given up.
@@ -420,6 +421,7 @@ func (w *worker) pullUntil(ctx context.Context) {
 // at once when the worker is killed.
 func (w *worker) drain() error {
 	w.log.Info("worker leaves: it takes nothing more", "drain timeout", w.o.DrainTimeout)
+	began := time.Now()
 	w.ledger.leave()
 	notify(w.beat)
 	if !w.await(w.ledger.isIdle, w.ledger.idle, w.o.DrainTimeout) {
@@ -429,7 +431,7 @@ func (w *worker) drain() error {
 	}
 	w.await(w.ledger.isIdle, w.ledger.idle, forever)
 	published := func() bool { return w.ledger.isSettled() && w.outboxes.isEmpty() }
-	if !w.await(published, w.outboxes.empty, publishOnExit) {
+	if !w.await(published, w.outboxes.empty, max(publishOnExit, w.o.DrainTimeout-time.Since(began))) {
 		w.log.Warn("results wait in the spool for the next start", "results", w.ledger.unreceiptedCount())
 	}
 	w.awaitRunners()
