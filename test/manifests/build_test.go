@@ -107,7 +107,7 @@ func TestBuildsAreValid(t *testing.T) {
 }
 
 // workloads are the kinds that make pods.
-var workloads = []string{"Deployment", "StatefulSet"}
+var workloads = []string{"Deployment", "StatefulSet", "Job"}
 
 // TestReferencesAreThere: whatever a pod names of its namespace is in the build, but for Secrets, which are nobody's to keep in a file.
 func TestReferencesAreThere(t *testing.T) {
@@ -122,12 +122,11 @@ func TestReferencesAreThere(t *testing.T) {
 					continue
 				}
 				spec := at(o, "spec", "template", "spec")
-				if account, _ := at(spec, "serviceAccountName").(string); accounts[account] == nil {
+				if account, named := at(spec, "serviceAccountName").(string); named && accounts[account] == nil {
 					t.Errorf("%v uses the account %q", at(o, "metadata", "name"), account)
 				}
 				for _, name := range configMaps(spec) {
-					// The workflow is the overlay's to bring.
-					if configs[name] == nil && (name != "workflow" || filepath.Base(dir) != "base") {
+					if configs[name] == nil {
 						t.Errorf("%v uses the ConfigMap %q, of %v", at(o, "metadata", "name"), name, slices.Sorted(maps.Keys(configs)))
 					}
 				}
@@ -172,7 +171,7 @@ func TestSelectorsChooseThePodsOfOne(t *testing.T) {
 			for _, o := range objects {
 				kind, name := o["kind"].(string), at(o, "metadata", "name").(string)
 				switch pods := chosen(at(o, "spec", "selector", "matchLabels")); {
-				case slices.Contains(workloads, kind) && !slices.Equal(pods, []string{name}),
+				case slices.Contains(workloads, kind) && kind != "Job" && !slices.Equal(pods, []string{name}),
 					kind == "PodDisruptionBudget" && len(pods) != 1:
 					t.Errorf("%s %s chooses the pods of %v", kind, name, pods)
 				}
