@@ -15,13 +15,16 @@ type search struct {
 	lab      *lab
 	workdir  workdir
 	workflow string
+	trail    *trail
 }
 
 // newSearch prepares a run of a workflow with these initial tasks; more is added to the workflow file.
 func newSearch(t *testing.T, concurrency int, initial []task, more string) *search {
 	t.Helper()
-	lab := newLab(t)
-	return &search{t: t, lab: lab, workdir: newWorkdir(t), workflow: lab.workflow(concurrency, initial, more)}
+	lab, w := newLab(t), newWorkdir(t)
+	left := &trail{t: t, store: w.path("engine/nats"), workers: []string{w.path("engine/worker")}, led: []string{w.dir}}
+	left.follow()
+	return &search{t: t, lab: lab, workdir: w, workflow: lab.workflow(concurrency, initial, more), trail: left}
 }
 
 // begin starts the engine with the workflow file.

@@ -22,13 +22,18 @@ type fleet struct {
 	lab      *lab
 	nats     *natsServer
 	workflow string
+	trail    *trail
 }
 
 // newFleet prepares a run of a workflow with these initial tasks. Nothing but the nats-server is started.
 func newFleet(t *testing.T, concurrency int, initial []task) *fleet {
 	t.Helper()
 	lab := newLab(t)
-	return &fleet{t: t, lab: lab, nats: startNATS(t), workflow: lab.workflow(concurrency, initial, "")}
+	f := &fleet{t: t, lab: lab, nats: startNATS(t), workflow: lab.workflow(concurrency, initial, ""), trail: &trail{t: t}}
+	f.trail.store = f.nats.store
+	f.trail.follow()
+	t.Cleanup(func() { f.nats.killIfAlive() }) // a restarted one too
+	return f
 }
 
 // in returns the same fleet for a subtest, at whose end what it started there is killed.
@@ -52,12 +57,14 @@ func (f *fleet) daemon(name string, args ...string) *daemon {
 // coordinator starts a coordinator that ends when the run has stopped.
 func (f *fleet) coordinator(w workdir) *daemon {
 	f.t.Helper()
+	f.trail.led = append(f.trail.led, w.dir)
 	return f.daemon("coordinator", "--workflow", f.workflow, "--workdir", w.dir, "--exit-when-stopped")
 }
 
 // worker starts a worker with so many slots.
 func (f *fleet) worker(dir string, slots int) *daemon {
 	f.t.Helper()
+	f.trail.workers = append(f.trail.workers, dir)
 	return f.daemon("worker", "--dir", dir, "--slots", strconv.Itoa(slots))
 }
 

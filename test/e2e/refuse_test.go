@@ -290,7 +290,9 @@ func TestLargePayload(t *testing.T) {
 		t.Parallel()
 		s := newSearch(t, 1, nil, "proposer: {command: [/bin/true]}")
 		s.workdir.writeState(state{Status: "interrupted", Queued: []task{large, small}})
-		s.begin("--nats", startNATS(t).url()).wantExit(0)
+		nats := startNATS(t)
+		s.trail.store = nats.store
+		s.begin("--nats", nats.url()).wantExit(0)
 		s.workdir.wantCompleted("large", "small")
 	})
 }
@@ -313,6 +315,7 @@ func TestMissingCommand(t *testing.T) {
 func TestJournalDeletedWhileStopped(t *testing.T) {
 	t.Parallel()
 	s := newSearch(t, 1, tasks(3, "t%d", payload{}), "stop: {max_experiments: 1}")
+	s.trail.excused = true // the journal is gone
 	s.begin().wantExit(0)
 	if err := os.RemoveAll(s.workdir.path("engine/nats")); err != nil {
 		t.Fatal(err)
@@ -330,6 +333,7 @@ func TestJournalDeletedWhileStopped(t *testing.T) {
 func TestJournalDeletedWhileRunning(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, tasks(3, "t%d", payload{"gate": "go"}))
+	f.trail.excused = true // the journal is gone
 	f.worker(f.newWorkerDir(), 1)
 	w := newWorkdir(t)
 	coordinator := f.daemon("coordinator", "--workflow", f.workflow, "--workdir", w.dir)
@@ -356,6 +360,7 @@ func TestJournalDeletedUnderEngine(t *testing.T) {
 	t.Parallel()
 	nats := startNATS(t)
 	s := newSearch(t, 1, tasks(3, "t%d", payload{"gate": "go"}), "")
+	s.trail.excused = true // the journal is gone
 	engine := s.begin("--nats", nats.url())
 	s.lab.awaitRunning(1)
 	nats.deleteStream("AR_JOURNAL_e2e")
