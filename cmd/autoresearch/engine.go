@@ -168,7 +168,7 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 	e.teardown = append(e.teardown, e.site.Close)
 	e.coordinator, err = coordinator.New(coordinator.Options{
 		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget,
-		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), Workdir: o.workdir,
+		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove, Workdir: o.workdir,
 		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, HTTP: e.site.URL(), Logger: e.log,
 		Registerer: e.registry,
 	})

@@ -155,7 +155,7 @@ func (o *options) options(
 	}
 	return coordinator.Options{
 		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
-		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(),
+		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove,
 		MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
 		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, HTTP: url, Logger: log, Registerer: r,
 	}

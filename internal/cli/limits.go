@@ -13,6 +13,8 @@ import (
 type LimitFlags struct {
 	Limits  spec.SizeLimits
 	MaxLost int
+	// PurgeJournalAbove is the size from which on the journal is purged of what the mirror holds; 0: never.
+	PurgeJournalAbove int64
 
 	noBreaker bool
 }
@@ -34,6 +36,8 @@ func (f *LimitFlags) Add(fs *pflag.FlagSet) {
 	fs.Var(sizeValue{&f.Limits.Payload}, "max-payload", "most bytes `SIZE` of a task's payload, as 64MiB (the default, or limits.payload)")
 	fs.Var(sizeValue{&f.Limits.Result}, "max-result", "most bytes `SIZE` of a result, as 64MiB (the default, or limits.result)")
 	fs.Var(countValue{&f.MaxLost}, "max-lost", "fail a task that lost its worker more than `N` times (default 5, or its kind's max_lost)")
+	fs.Var(sizeValue{&f.PurgeJournalAbove}, "purge-journal-above",
+		"once the journal takes more than `SIZE`, as 1GiB, remove what is older than 10 minutes and in the mirror (default: keep all)")
 	fs.BoolVar(&f.noBreaker, "no-breaker", false, "go on however many tasks in a row fail in the same way (default: stop after 10)")
 }
 

@@ -41,7 +41,7 @@ type stream struct {
 }
 
 func (s *stream) bounds() bus.Bounds {
-	return bus.Bounds{First: s.first, Last: s.last, Created: s.created}
+	return bus.Bounds{First: s.first, Last: s.last, Bytes: uint64(s.bytes), Created: s.created}
 }
 
 // append stores a message unless the stream is full.

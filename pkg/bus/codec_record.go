@@ -23,6 +23,7 @@ const (
 	formRecord = 'J'
 	formMeta   = 'M'
 	formValue  = 'V'
+	formBase   = 'B'
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -63,6 +63,7 @@ var forms = []form{
 	formOf("journal record", formRecord, func(r *Record) ([]byte, error) { return AppendRecord(nil, r) }, DecodeRecord,
 		func(r *Record) { r.Version, r.Part, r.Parts = 1, 2, 3 }),
 	formOf("mirror meta", formMeta, EncodeMirrorMeta, DecodeMirrorMeta, func(m *MirrorMeta) { m.Version = 1 }),
+	formOf("mirror base", formBase, EncodeMirrorBase, DecodeMirrorBase, func(b *MirrorBase) { b.Version = 1 }),
 	formOf("mirror value", formValue, EncodeMirrorValue, DecodeMirrorValue, asIs),
 	formOf("rejection", 0, EncodeRejected, DecodeRejected, asIs),
 	formOf("demand", 0, EncodeDemand, DecodeDemand, asIs),
@@ -113,6 +114,7 @@ func TestLittleIsCarried(t *testing.T) {
 		&spec.TaskResult{Children: []spec.TaskSpec{{ID: "c"}}, Output: json.RawMessage(`{}`)},
 		&Record{Version: 1, Kind: RecordEpoch, Part: 1, Parts: 1, Meta: &Meta{}},
 		&MirrorMeta{Version: 1},
+		&MirrorBase{MirrorMeta: MirrorMeta{Version: 1}},
 		&MirrorValue{Task: &spec.Task{Spec: spec.TaskSpec{ID: "t"}, State: spec.StateQueued}},
 	} {
 		for _, f := range forms {
@@ -708,6 +710,16 @@ func golden() map[string]any {
 		"mirror_meta": &MirrorMeta{
 			Version: 1, RunID: runID, Epoch: 2, Commit: 7, Writer: 3, JournalSeq: 8, Time: time.Minute, Watermark: 6, Tasks: 2,
 			Meta: meta, Unknown: map[string][]byte{"future": {0xc0 + 2}},
+		},
+		"mirror_base": &MirrorBase{
+			MirrorMeta: MirrorMeta{
+				Version: 1, RunID: runID, Epoch: 2, Commit: 7, Writer: 3, JournalSeq: 8, Time: time.Minute, Watermark: 6, Tasks: 2,
+				Meta: meta, Unknown: map[string][]byte{"future": {0xc3}},
+			},
+			Leased: []Change{{Task: &spec.Task{
+				Spec: spec.TaskSpec{ID: "t"}, State: spec.StateRunning, Attempt: 1,
+				Lease: &spec.Lease{Attempt: 1, Claim: 7, Worker: "w", Boot: 1, Class: "cpu", Until: time.Hour},
+			}}},
 		},
 		"mirror_value": &MirrorValue{JournalSeq: 8, Task: task},
 		"result": &spec.TaskResult{

@@ -24,9 +24,11 @@ var (
 	ErrGap = errors.New("a gap in the sequences")
 )
 
-// Bounds are the first and last sequence of a stream and its creation time. An empty stream has Last == First-1.
+// Bounds are the first and last sequence of a stream, its size as it is stored, and its creation time. An empty stream has
+// Last == First-1.
 type Bounds struct {
 	First, Last uint64
+	Bytes       uint64
 	Created     time.Time
 }
 

@@ -86,6 +86,14 @@ type MirrorMeta struct {
 	Unknown    map[string][]byte
 }
 
+// MirrorBase is the value of the mirror's "base" key: what the journal added up to at JournalSeq. The records before it
+// were purged, or soon will be; a checker folds on from here, over the tasks of the mirror.
+type MirrorBase struct {
+	MirrorMeta
+	// Leased are the state halves of the tasks that held a lease at this position: their keys in the mirror have gone on.
+	Leased []Change
+}
+
 // MirrorValue is the value of one task's key in the mirror.
 type MirrorValue struct {
 	// JournalSeq is the journal position this state was taken at: replay is put-if-newer.

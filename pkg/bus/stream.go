@@ -149,7 +149,7 @@ func (s *Stream) Bounds(ctx context.Context) (Bounds, error) {
 	if err != nil {
 		return Bounds{}, err
 	}
-	bounds := Bounds{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created}
+	bounds := Bounds{First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: info.State.Bytes, Created: info.Created}
 	if info.State.Msgs == 0 {
 		bounds.First = bounds.Last + 1
 	}

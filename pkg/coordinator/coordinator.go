@@ -63,6 +63,10 @@ type Options struct {
 	// Limits bound what single tasks and results may be. What is zero is what the workflow says, else engine.MaxChildrenDefault,
 	// engine.MaxDepthDefault, engine.MaxPayloadDefault and MaxResultDefault.
 	Limits spec.SizeLimits
+	// PurgeJournalAbove is the size in bytes from which on the journal is purged of what the mirror holds; 0: never. What is
+	// younger than PurgeJournalAfter, PurgeJournalAfterDefault by default, stays.
+	PurgeJournalAbove int64
+	PurgeJournalAfter time.Duration
 	// Seed decides the jitter of backoffs; drawn when 0.
 	Seed uint64
 	// Logger is slog.Default() when nil. Registerer, unless nil, gets the metrics.
@@ -125,6 +129,9 @@ func New(o Options) (*Coordinator, error) {
 	}
 	if o.LeaderTTL <= 0 {
 		o.LeaderTTL = kv.LeaseTTLDefault
+	}
+	if o.PurgeJournalAfter <= 0 {
+		o.PurgeJournalAfter = PurgeJournalAfterDefault
 	}
 	c := newCoordinator(o, host.Machine{})
 	if o.Registerer != nil {

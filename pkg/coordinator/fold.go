@@ -19,8 +19,9 @@ type fold struct {
 	time      spec.EngineTime
 	watermark uint64
 	meta      spec.Meta
-	seq       uint64 // the last record read
-	mirrored  uint64 // the mirror has everything up to this record
+	seq       uint64          // the last record read
+	mirrored  uint64          // the mirror has everything up to this record
+	base      *bus.MirrorBase // where the journal was purged to; nil: it was not
 
 	tasks map[spec.TaskID]*folded
 	order []*folded     // tasks in order of arrival; nil when it must be found anew

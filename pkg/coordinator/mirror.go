@@ -40,6 +40,9 @@ type mirror struct {
 	at    *committed // the newest commit
 	done  position   // flushed up to here
 	keys  uint64     // how many the bucket has at least, once flushed
+
+	base    *bus.MirrorBase // where the journal is purged to; nil: nowhere
+	baseDue bool            // it is not in the bucket yet
 }
 
 type kvTask struct {
@@ -55,6 +58,9 @@ func newMirror(store kv.Mirror, g *ledger, epoch, last uint64, log *slog.Logger,
 
 // restore marks a task of the fold that the mirror does not have yet.
 func (m *mirror) restore(f *folded) { m.dirty[f.task.Spec.ID] = kvTask{seq: f.seq, task: f.task} }
+
+// restoreBase takes the base that the bucket holds.
+func (m *mirror) restoreBase(b *bus.MirrorBase) { m.base = b }
 
 // follow implements follower.
 func (m *mirror) follow(c *committed) {
@@ -155,20 +161,63 @@ func (m *mirror) writeMeta(ctx context.Context, entries []kv.Entry, at *committe
 	if err != nil {
 		return err
 	}
+	entries, base, err := m.withBase(entries)
+	if err != nil {
+		return err
+	}
 	if err := m.write(ctx, append(entries, kv.Entry{Key: kv.KeyMeta, Value: meta})); err != nil {
 		return err
 	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.done, m.keys = p, uint64(at.counts.All())+1
-	m.mu.Unlock()
+	if m.base != nil {
+		m.keys++
+	}
+	m.baseDue = m.baseDue && m.base != base
 	return nil
+}
+
+// withBase adds the base to the entries of the last batch if it is due.
+func (m *mirror) withBase(entries []kv.Entry) ([]kv.Entry, *bus.MirrorBase, error) {
+	m.mu.Lock()
+	base, due := m.base, m.baseDue
+	m.mu.Unlock()
+	if !due {
+		return entries, nil, nil
+	}
+	value, err := bus.EncodeMirrorBase(base)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(entries, kv.Entry{Key: kv.KeyBase, Value: value}), base, nil
+}
+
+// rebase makes the next flush write where the journal is to be purged to. It refuses what the mirror does not reach yet.
+func (m *mirror) rebase(b *bus.MirrorBase) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if b.JournalSeq <= m.done.seq {
+		m.base, m.baseDue = b, true
+	}
+}
+
+// based returns the position up to which the journal may be purged: the bucket holds everything up to there, and says
+// so; 0 when there is none.
+func (m *mirror) based() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.base == nil || m.baseDue || m.base.JournalSeq > m.done.seq {
+		return 0
+	}
+	return m.base.JournalSeq
 }
 
 // take moves what is dirty out; at is nil when there is nothing new.
 func (m *mirror) take() (map[spec.TaskID]kvTask, *committed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.at == nil || m.at.position.seq == m.done.seq {
+	if m.at == nil || m.at.position.seq == m.done.seq && !m.baseDue {
 		return nil, nil
 	}
 	dirty := m.dirty
@@ -257,7 +306,7 @@ func (m *mirror) markAll() {
 			m.dirty[id] = kvTask{seq: at.seq, task: d.task}
 		}
 	}
-	m.done = position{}
+	m.done, m.baseDue = position{}, m.base != nil
 }
 
 // reach returns how far the mirror has followed.

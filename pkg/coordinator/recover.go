@@ -256,6 +256,10 @@ func takeMirror(f *fold, meta *bus.MirrorMeta, key string, value []byte) error {
 		*meta = *m
 		return nil
 	}
+	if key == kv.KeyBase {
+		f.base, _ = bus.DecodeMirrorBase(value) // no state follows from it: the next purge writes another
+		return nil
+	}
 	v, err := bus.DecodeMirrorValue(value)
 	if err != nil {
 		return err
@@ -276,7 +280,7 @@ func (r *recovery) replay(ctx context.Context) error {
 		return fmt.Errorf("run %q: look up the journal: %w", r.run, err)
 	}
 	if b.First > from {
-		return r.alarm("the journal begins at record %d, and the mirror reaches only to record %d", b.First, r.fold.seq)
+		return r.overtaken(ctx, epoch, r.alarm("the journal begins at record %d, and the mirror reaches only to record %d", b.First, r.fold.seq))
 	}
 	err = r.ports.journal.Read(ctx, from, func(seq uint64, data []byte) error {
 		record, err := bus.DecodeRecord(data)
@@ -288,13 +292,30 @@ func (r *recovery) replay(ctx context.Context) error {
 	var foldErr *spec.FoldError
 	switch {
 	case errors.As(err, &foldErr), errors.Is(err, bus.ErrGap):
-		return r.alarm("%v", err)
+		return r.overtaken(ctx, epoch, r.alarm("%v", err))
 	case err != nil:
 		return fmt.Errorf("run %q: read the journal: %w", r.run, err)
 	case r.fold.epoch != epoch || r.fold.seq != r.commit.last:
 		return fmt.Errorf("run %q: after the fence the journal went on to record %d: %w", r.run, r.fold.seq, errDeposed)
 	}
 	return nil
+}
+
+// overtaken tells what looks like a damaged journal from a candidate that was deposed while it loaded: the leader that came
+// after it may have purged what it was about to read.
+func (r *recovery) overtaken(ctx context.Context, epoch uint64, alarm error) error {
+	b, err := r.ports.journal.Bounds(ctx)
+	if err != nil {
+		return fmt.Errorf("run %q: look up the journal: %w", r.run, err)
+	}
+	last, err := r.record(ctx, b.Last)
+	if err != nil {
+		return err
+	}
+	if last.Epoch > epoch {
+		return fmt.Errorf("run %q: epoch %d began meanwhile: %w", r.run, last.Epoch, errDeposed)
+	}
+	return alarm
 }
 
 // newRunID draws a random UUID (version 4).

@@ -416,7 +416,12 @@ func (c *checker) result(m model.Stored) {
 // purged sees every purge of a stream. A purge that was on its way when the results stream was made anew may remove what
 // nobody has read: the workers still have it. Any other must leave alone what the journal does not reflect.
 func (c *checker) purged(stream string, created time.Time, below uint64) {
-	if stream != bus.ResultsStream(simRun) {
+	switch stream {
+	case bus.JournalStream(simRun):
+		c.purgedJournal(below)
+		return
+	case bus.ResultsStream(simRun):
+	default:
 		return
 	}
 	c.w.tracef("results below %d are removed", below)
@@ -431,6 +436,15 @@ func (c *checker) purged(stream string, created time.Time, below uint64) {
 		}
 		return true
 	})
+}
+
+// purgedJournal holds that nothing of the journal is removed that the mirror does not have, or may still be asked for.
+func (c *checker) purgedJournal(below uint64) {
+	c.seen["purges"]++
+	c.w.tracef("journal records below %d are removed", below)
+	if below > c.mirror.seq {
+		c.fail("records below %d are removed from the journal, and the mirror reaches record %d", below, c.mirror.seq)
+	}
 }
 
 // onItsWay is the longest that a call is under way.
@@ -552,9 +566,12 @@ func (c *checker) cancelled(id spec.TaskID) {
 
 // mirrorEntry holds that the mirror says what the journal said, and never of an older epoch.
 func (c *checker) mirrorEntry(key string, data []byte) {
-	if key == kv.KeyMeta {
+	switch key {
+	case kv.KeyMeta:
 		c.mirrorMeta(data)
 		return
+	case kv.KeyBase:
+		return // verify reads it
 	}
 	v, err := bus.DecodeMirrorValue(data)
 	if err != nil {

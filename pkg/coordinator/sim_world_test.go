@@ -46,8 +46,9 @@ type simulation struct {
 	leaseTTL   time.Duration
 	workerTTL  time.Duration
 	beat       time.Duration
-	recordTo   int // small: then a commit is often a series
-	payloadMax int // of the server
+	recordTo   int   // small: then a commit is often a series
+	payloadMax int   // of the server
+	purgeAbove int64 // bytes of the journal; 0: it is never purged
 	tasksMax   int
 	specs      int // drawn so far: ids are never drawn twice
 	claims     uint64
@@ -83,6 +84,7 @@ func (w *simulation) draw() {
 		w.recordTo += 100 // the names of a task's blobs
 	}
 	w.tasksMax = 6 + w.number(20)
+	w.purgeAbove = []int64{0, 0, 1, 4 << 10}[w.number(4)]
 	w.plan = simPlan{
 		lost: w.rate(.05), late: w.rate(.05), refused: w.rate(.05), unheard: w.rate(.05), slow: w.rate(.03), twice: w.rate(.1),
 		crash: w.rate(.01), pause: w.rate(.004), workerCrash: w.rate(.04), hook: w.rate(.2), garbled: w.rate(.2), rubbish: w.rate(.1),
@@ -162,6 +164,9 @@ type simNode struct {
 	busy          bool          // a commit is under way: the engine is ahead of the journal
 }
 
+// simPurgeAfter is how old a record is at least when it is purged: long enough that whoever was paused meets it.
+const simPurgeAfter = time.Second
+
 func (n *simNode) start() {
 	n.busy = false
 	n.w.tracef("%s starts", n.name)
@@ -176,6 +181,7 @@ func (n *simNode) run(p *model.Proc) {
 	c := newCoordinator(Options{
 		Run: simRun, Workflow: &simWorkflow{w: w, node: n, p: p}, MaxConcurrency: w.budget, Seed: 1 + w.seed, Logger: w.logger(n.name),
 		LeaderTTL: 3 * time.Second, LeaseTTL: w.leaseTTL, WorkerTTL: w.workerTTL, HookTimeout: 3 * time.Second, MaxLost: 2,
+		PurgeJournalAbove: w.purgeAbove, PurgeJournalAfter: simPurgeAfter,
 	}, p)
 	c.use(ports{
 		journal: client.Journal(simRun, bus.StreamOptions{}), results: client.Results(simRun, bus.StreamOptions{}),
@@ -385,16 +391,25 @@ func (w *simulation) disturb() {
 	case 16:
 		w.tracef("the leases are emptied")
 		w.server.Empty("KV_" + bus.BucketLease)
-	case 13:
+	case 13, 14:
+		w.spoilMirror()
+	default:
+		w.call()
+	}
+}
+
+// spoilMirror removes what the mirror holds. Of a journal that is purged it is half of the truth: then it is left alone.
+func (w *simulation) spoilMirror() {
+	switch {
+	case w.purgeAbove > 0:
+	case w.number(2) == 0:
 		w.tracef("the mirror is deleted")
 		w.server.Delete(model.MirrorStream(simRun))
 		w.check.mirrorSpoiled()
-	case 14:
+	default:
 		w.tracef("the mirror is emptied")
 		w.server.Empty(model.MirrorStream(simRun))
 		w.check.mirrorSpoiled()
-	default:
-		w.call()
 	}
 }
 

@@ -27,6 +27,7 @@ type term struct {
 	files  *files // nil without a workdir
 	hooks  *hookRunner
 	intake *intake
+	bases  bases
 	ended  chan struct{} // closed when the term is over
 	loaded bool          // at recovery: the first specs were all journaled
 	live   int           // at recovery: tasks that were not finished
@@ -207,6 +208,7 @@ func (t *term) restore(f *fold) {
 		t.ledger.restore(folded.task)
 		e.Load(folded.task)
 	}
+	t.mirror.restoreBase(f.base)
 	t.ledger.restored()
 	e.Recover(t.leader.clock.advance(t.c.host.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
@@ -520,6 +522,7 @@ func (t *term) upkeep(ctx context.Context) {
 		if now := t.c.host.Now(); now.Sub(purged) >= upkeepInterval {
 			purged = now
 			t.c.purgeResults(ctx, t)
+			t.purgeJournal(ctx)
 			t.checkJournal(ctx)
 			t.checkLease(ctx)
 			stores = t.makeStores(ctx, stores)

@@ -8,8 +8,12 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// KeyMeta is the mirror's key for bus.MirrorMeta. TaskKey never returns it.
-const KeyMeta = "meta"
+// The mirror's keys for bus.MirrorMeta, and for bus.MirrorBase, which a run has whose journal was purged. TaskKey never
+// returns them.
+const (
+	KeyMeta = "meta"
+	KeyBase = "base"
+)
 
 // TaskKey is the mirror's key for a task.
 func TaskKey(id spec.TaskID) string { return "t." + spec.EncodeName(string(id)) }

@@ -33,12 +33,14 @@ type Fold struct {
 	arrival uint64 // the highest arrival number
 	order   uint64 // the highest outcome number
 	live    int    // tasks that have not ended
+	vague   int    // tasks whose state is not known yet
 
 	leases  int            // of counted kinds
 	byClass map[string]int // leases, of all kinds
 	ready   map[string]*ready
 	boots   map[spec.WorkerID]uint64 // the highest boot number that a lease names
 	stale   []suspicion
+	again   bool // what looks like a purge that was not announced is one
 	broken  bool // a record is missing or unreadable: what tasks became afterwards is not known
 }
 
@@ -228,7 +230,10 @@ func (c *commit) change(change spec.Change) {
 	f.withdraw(t)
 	t.take(f.seq, change)
 	f.place(t)
-	if !f.broken {
+	switch {
+	case before.vague:
+		c.appear(&before, t)
+	case !f.broken:
 		c.life(&before, t)
 	}
 	if t.state.Terminal() && !before.state.Terminal() {

@@ -16,6 +16,7 @@ import (
 type mirror struct {
 	there  bool
 	meta   *bus.MirrorMeta // nil: none
+	base   *bus.MirrorBase // nil: none
 	values []mirrored      // in the order of their journal positions
 }
 
@@ -24,11 +25,15 @@ type mirrored struct {
 	seq  uint64
 	id   spec.TaskID
 	sums sums
+	task *spec.Task // kept only where there is a base
 }
 
 // readMirror reads the whole mirror. A key that cannot be read is a violation, for which nobody else can be asked.
 func readMirror(ctx context.Context, source kv.Mirror, found *findings) (*mirror, error) {
 	m := &mirror{there: true}
+	if err := m.readBase(ctx, source, found); err != nil {
+		return nil, err
+	}
 	_, err := source.Load(ctx, func(key string, value []byte) error {
 		if err := m.take(key, value); err != nil {
 			found.violate(Violation{Invariant: OneTruth, File: "mirror key " + key}, "%v", err)
@@ -47,10 +52,28 @@ func readMirror(ctx context.Context, source kv.Mirror, found *findings) (*mirror
 	return m, nil
 }
 
+// readBase reads what the journal added up to where it was purged. It is read before the values: none of them is older.
+func (m *mirror) readBase(ctx context.Context, source kv.Mirror, found *findings) error {
+	value, err := source.Get(ctx, kv.KeyBase)
+	if errors.Is(err, bus.ErrMissing) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the mirror: %w", err)
+	}
+	if m.base, err = bus.DecodeMirrorBase(value); err != nil {
+		found.violate(Violation{Invariant: OneTruth, File: "mirror key " + kv.KeyBase}, "%v", err)
+	}
+	return nil
+}
+
 func (m *mirror) take(key string, value []byte) (err error) {
-	if key == kv.KeyMeta {
+	switch key {
+	case kv.KeyMeta:
 		m.meta, err = bus.DecodeMirrorMeta(value)
 		return err
+	case kv.KeyBase:
+		return nil
 	}
 	v, err := bus.DecodeMirrorValue(value)
 	if err != nil {
@@ -59,7 +82,11 @@ func (m *mirror) take(key string, value []byte) (err error) {
 	if want := kv.TaskKey(v.Task.Spec.ID); key != want {
 		return fmt.Errorf("it holds task %q, whose key is %s", v.Task.Spec.ID, want)
 	}
-	m.values = append(m.values, mirrored{seq: v.JournalSeq, id: v.Task.Spec.ID, sums: sumsOf(v.Task)})
+	one := mirrored{seq: v.JournalSeq, id: v.Task.Spec.ID, sums: sumsOf(v.Task)}
+	if m.base != nil {
+		one.task = v.Task
+	}
+	m.values = append(m.values, one)
 	return nil
 }
 
@@ -89,6 +116,8 @@ func (m *mirror) compare(f *Fold, values []mirrored) {
 		switch {
 		case !known:
 			f.violate(at, "the journal does not have it")
+		case t.vague: // it has not changed since the base
+			f.learn(t, v)
 		case t.seq > v.seq: // the fold begins later: complete tells whether the value is too old
 		case t.sums.differs(v.sums) != "":
 			f.violate(at, "%s is not what the journal says at this position", t.sums.differs(v.sums))

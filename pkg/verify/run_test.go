@@ -50,6 +50,7 @@ type remains struct {
 	mirror    map[string][]byte
 	workdir   string
 	workerDir string
+	purged    uint64 // the journal begins here; 0: at its beginning
 }
 
 // search is a workflow whose every task fails its first attempt in three, and whose results have children.
@@ -252,6 +253,9 @@ func (r *remains) check(t *testing.T) *verify.Report {
 		if err := journal.Append(ctx, uint64(i), data); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := journal.Purge(ctx, r.purged); err != nil {
+		t.Fatal(err)
 	}
 	s := verify.Sources{Run: runName, Journal: journal, Workdir: r.workdir}
 	if r.workerDir != "" {

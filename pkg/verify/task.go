@@ -34,6 +34,8 @@ type task struct {
 
 	sums  sums
 	shown shown
+	// vague: it was there at the base, in a state that nobody tells until its next change, or its value in the mirror.
+	vague bool
 }
 
 // lease is what the fold keeps of one; the zero value is none.

@@ -31,7 +31,20 @@ var ErrNoRun = errors.New("there is no such run")
 // Run checks everything there is of a run. The error says that something could not be read; what was wrong in what could
 // be is in the report.
 func Run(ctx context.Context, s Sources) (*Report, error) {
+	report, err := look(ctx, s, false)
+	if errors.Is(err, errOvertaken) {
+		return look(ctx, s, true)
+	}
+	return report, err
+}
+
+// errOvertaken says that the journal begins after what the mirror told of its beginning: it may have been purged meanwhile.
+var errOvertaken = errors.New("the journal was purged meanwhile")
+
+// look checks everything once, in an order in which nothing is behind what was read before it.
+func look(ctx context.Context, s Sources, again bool) (*Report, error) {
 	f := NewFold()
+	f.again = again
 	f.run = s.Run
 	attempts, err := readAttempts(s.WorkerDirs, s.Run, &f.findings)
 	if err != nil {
@@ -51,6 +64,9 @@ func Run(ctx context.Context, s Sources) (*Report, error) {
 	}
 	results, err := readResults(ctx, s.Results, s.Rejects)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.begin(ctx, s.Journal, m); err != nil {
 		return nil, err
 	}
 	if err := f.readJournal(ctx, s.Journal, append(m.stops(), w.stops...)); err != nil {
@@ -76,6 +92,9 @@ func (f *Fold) readJournal(ctx context.Context, journal bus.Journal, stops []sto
 	begin := f.seq
 	bounds, err := journal.Bounds(ctx)
 	if err == nil && bounds.First > f.seq+1 && bounds.Last > 0 {
+		if !f.again {
+			return errOvertaken
+		}
 		f.violate(Violation{Invariant: NothingLost, Record: bounds.First}, "the journal begins here: records %d to %d are gone, and nothing says what they held",
 			f.seq+1, bounds.First-1)
 		f.seq, f.broken = bounds.First-1, true

@@ -270,8 +270,12 @@ func journalReadBeyond(t *testing.T, w World) {
 func journalPurge(t *testing.T, w World) {
 	j := newJournal(t, w)
 	fill(t, j, 1, 10)
+	whole := size(t, j)
 	must(t, j.Purge(deadline(t), 6))
 	wantBounds(t, j, 6, 10)
+	if left := size(t, j); whole == 0 || left == 0 || left >= whole {
+		t.Fatalf("the journal takes %d bytes, %d after the purge", whole, left)
+	}
 	for _, from := range []uint64{1, 5} {
 		seqs, err := read(t, j, from)
 		wantError(t, err, bus.ErrGap)
@@ -285,6 +289,14 @@ func journalPurge(t *testing.T, w World) {
 	fill(t, j, 11, 11)
 	must(t, j.Purge(deadline(t), 3)) // below the first: nothing
 	wantBounds(t, j, 6, 11)
+}
+
+// size is how many bytes the journal says it takes.
+func size(t *testing.T, j bus.Journal) uint64 {
+	t.Helper()
+	b, err := j.Bounds(deadline(t))
+	must(t, err)
+	return b.Bytes
 }
 
 // journalPurgedWhileRead: what is purged before it was delivered is a gap, not a wait without end.
