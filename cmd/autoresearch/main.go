@@ -27,6 +27,7 @@ func root() *cobra.Command {
 		Version: cli.Version(),
 	}
 	cmd.AddGroup(&cobra.Group{ID: groupSee, Title: "See a run:"}, &cobra.Group{ID: groupSteer, Title: "Steer a run:"})
+	cmd.AddCommand(restoreCommand())
 	for id, commands := range map[string][]*cobra.Command{
 		groupSee: {
 			statusCommand(), listCommand(), showCommand(), logsCommand(), treeCommand(), topCommand(), watchCommand(), eventsCommand(),

@@ -61,7 +61,6 @@ func (w *verdictWriter) list(title string, lines []string) {
 }
 
 func (w *verdictWriter) counts(n *verify.Counts) {
-	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
 	rows := [][2]string{
 		{"journal", fmt.Sprintf("%d records, %d commits, %s", n.Records, n.Commits, plural(int(n.Epochs), "epoch", "epochs"))},
 		{"tasks", fmt.Sprintf("%d: %d completed, %d failed, %d cancelled, %d in flight", n.Tasks, n.Completed, n.Failed, n.Cancelled, n.InFlight)},
@@ -73,6 +72,12 @@ func (w *verdictWriter) counts(n *verify.Counts) {
 	if n.Purged > 0 {
 		rows[0][1] += fmt.Sprintf("; %d records were purged since", n.Purged)
 	}
+	w.table(rows)
+}
+
+// table prints rows of two columns.
+func (w *verdictWriter) table(rows [][2]string) {
+	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		_, err := fmt.Fprintf(t, "  %s\t%s\n", row[0], row[1])
 		w.err = errors.Join(w.err, err)

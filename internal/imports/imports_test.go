@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"pkg/kv/kvtest":   {"pkg/kv", "pkg/bus", "pkg/spec"},
 	"pkg/snapshot":    {"pkg/spec"},
 	"pkg/verify":      {"pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/spec"},
+	"pkg/restore":     {"pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/spec"},
 	"pkg/report":      {"pkg/snapshot", "pkg/spec"},
 	"pkg/workflow":    {"pkg/report", "pkg/spec"},
 	"pkg/worker":      {"internal/shim", "pkg/bus", "pkg/spec"},

@@ -24,6 +24,30 @@ func NewJournal(c *Conn, run spec.RunName, o StreamOptions) Journal {
 	}
 }
 
+// BeginJournal makes the journal of a run anew, empty, with first as the sequence of its first record. What was there is
+// deleted: it is for restoring a run, on a person's word.
+func BeginJournal(ctx context.Context, c *Conn, run spec.RunName, o StreamOptions, first uint64) error {
+	config := journalConfig(run, o)
+	config.FirstSeq = first
+	stream := NewStream(c, config)
+	deleted, err := stream.delete(ctx)
+	if err != nil {
+		return err
+	}
+	if deleted {
+		// A server removes the files of a deleted stream behind its answer, and with them, now and then, those of one that was
+		// made at once under its name.
+		if err := pause(ctx, deletedWait); err != nil {
+			return stream.fail("create", err)
+		}
+	}
+	_, err = stream.Ensure(ctx)
+	return err
+}
+
+// deletedWait is how long after its deletion a stream is made again.
+const deletedWait = time.Second
+
 func (j *journal) Ensure(ctx context.Context) (created bool, err error) { return j.stream.Ensure(ctx) }
 
 func (j *journal) Bounds(ctx context.Context) (Bounds, error) { return j.stream.Bounds(ctx) }

@@ -156,6 +156,19 @@ func (s *Stream) Bounds(ctx context.Context) (Bounds, error) {
 	return bounds, nil
 }
 
+// delete removes the stream with all it holds, and reports whether it was there.
+func (s *Stream) delete(ctx context.Context) (was bool, err error) {
+	if _, err := s.info(ctx); errors.Is(err, ErrMissing) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if err := s.conn.request(ctx, "$JS.API.STREAM.DELETE."+s.config.Name, nil, nil); err != nil {
+		return false, s.fail("delete", err)
+	}
+	return true, nil
+}
+
 // Size returns how many messages the stream holds, and its last sequence; ErrMissing when it does not exist.
 func (s *Stream) Size(ctx context.Context) (messages, last uint64, err error) {
 	info, err := s.info(ctx)

@@ -24,7 +24,7 @@ type journalAlarm struct {
 // Error returns what is wrong and the remedy.
 func (e *journalAlarm) Error() string {
 	return fmt.Sprintf("run %q: %s; nothing is dispatched; bring the journal stream back from a backup, "+
-		"or begin a new run from the snapshot in the workdir (engine_state.json)", e.run, e.reason)
+		"or begin it anew with: autoresearch restore --from WORKDIR/engine_state.json", e.run, e.reason)
 }
 
 // committer appends to the journal, one record at a time. An ambiguous append is only ever sent again, byte for byte,

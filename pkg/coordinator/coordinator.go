@@ -230,13 +230,35 @@ func (c *Coordinator) Run(ctx context.Context) (Status, error) {
 		if errors.As(err, &alarm) {
 			c.setRole(RoleAlarmed, alarm.Error())
 			c.log.Error("alarm", "err", err)
-			if !c.o.ExitWhenStopped {
-				c.host.Wait(ctx, host.Forever) // stay, so that readiness and metrics tell
+			if !c.o.ExitWhenStopped && c.awaitRestore(ctx) { // stay, so that readiness and metrics tell
+				c.log.Info("the journal was made anew; standing for election")
+				continue
 			}
 		}
 		return status, err
 	}
 }
+
+// awaitRestore waits until the journal is another one than it was, as after a restore, or ctx ends. It only looks: each
+// try to lead would write into what is damaged.
+func (c *Coordinator) awaitRestore(ctx context.Context) (restored bool) {
+	var before *bus.Bounds
+	for ctx.Err() == nil {
+		now, err := c.ports.journal.Bounds(ctx)
+		switch {
+		case err != nil && !errors.Is(err, bus.ErrMissing):
+		case before == nil:
+			before = &now
+		case err == nil && now.Last >= now.First && !now.Created.Equal(before.Created):
+			return true
+		}
+		c.host.Wait(ctx, c.host.Jitter(restoreInterval))
+	}
+	return false
+}
+
+// restoreInterval is about how often an alarmed coordinator looks for a restored journal.
+const restoreInterval = 2 * time.Second
 
 // retryInterval is about how long a coordinator waits for NATS before it stands for election again.
 const retryInterval = time.Second

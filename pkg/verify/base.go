@@ -27,7 +27,7 @@ func (f *Fold) begin(ctx context.Context, journal bus.Journal, m *mirror) error 
 	f.runID, f.epoch, f.writer, f.commit = b.RunID, b.Epoch, b.Writer, b.Commit
 	f.seq, f.commitSeq, f.time, f.watermark, f.meta = b.JournalSeq, b.JournalSeq, b.Time, b.Watermark, b.Meta
 	f.arrival, f.order = max(1, b.Meta.NextSeq)-1, max(1, b.Meta.NextOrder)-1
-	f.counts.Records, f.counts.Purged = b.JournalSeq, min(bounds.First, b.JournalSeq)-1
+	f.counts.Records, f.counts.Purged = b.JournalSeq, min(bounds.First-1, b.JournalSeq)
 	f.counts.Commits, f.counts.Epochs = b.Commit, b.Epoch
 	f.beginTasks(m)
 	return nil
