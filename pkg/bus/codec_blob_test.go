@@ -2,7 +2,6 @@ package bus
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -82,17 +81,11 @@ func TestBlobsRaiseTheVersion(t *testing.T) {
 
 // A record of version 2 stays readable.
 func TestBlobFixture(t *testing.T) {
-	path := filepath.Join("testdata", "v2", "record_blob.bin")
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("WRITE_GOLDEN") != "" {
-		data, err = AppendRecord(nil, &Record{
+	data := goldenFile(t, filepath.Join("testdata", "v2", "record_blob.bin"), func() ([]byte, error) {
+		return AppendRecord(nil, &Record{
 			Kind: RecordCommit, RunID: "run", Epoch: 1, Commit: 2, Changes: []Change{{Task: storedTask(), Parts: PartAll}},
 		})
-		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	r, err := DecodeRecord(data)
 	if err != nil || r.Commit != 2 || !reflect.DeepEqual(r.Changes[0].Task, referred()) {
 		t.Errorf("got %s, error %v", dump(r), err)
