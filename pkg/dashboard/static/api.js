@@ -14,7 +14,6 @@ export class Problem extends Error {
 const TOKEN = 'autoresearch-token';
 export const signIn = (token) => sessionStorage.setItem(TOKEN, token);
 export const signOut = () => sessionStorage.removeItem(TOKEN);
-export const signedIn = () => sessionStorage.getItem(TOKEN) !== null;
 
 // request sends one request and returns its answer; an answer that is no success is thrown as a Problem.
 export async function request(method, path, { body, version, headers = {}, signal } = {}) {
@@ -51,7 +50,7 @@ function exactly(key, value, context) {
 }
 
 // segment is an id as one segment of a path: as it is if it is plain, otherwise "~" and its base64url form.
-export function segment(id) {
+function segment(id) {
   if (/^[0-9A-Za-z_.-]+$/.test(id) && id !== '.' && id !== '..') return id;
   const bytes = new TextEncoder().encode(id);
   const text = btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(''));

@@ -99,6 +99,7 @@ addEventListener('keydown', (event) => {
   if (event.key === 'Escape') select('');
 });
 
-watch(() => render(html`<${App} />`, document.body));
+const page = document.getElementById('page');
+watch(() => render(html`<${App} />`, page));
 update();
 begin();

@@ -197,7 +197,7 @@ class Canvas extends Component {
 }
 
 // describe says a node in words.
-export function describe(node) {
+function describe(node) {
   const words = [node.id, standing(node) === 'plain' ? 'completed' : standing(node)];
   if (node.value !== undefined) words.push(short(node.value));
   if (node.failure) words.push(node.failure);
