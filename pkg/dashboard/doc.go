@@ -11,7 +11,7 @@
 //	api.js         requests
 //	tree/          the hypothesis tree on a canvas: its nodes, places, drawing, gestures
 //	panels/        queue, workers, failures, changes, progress
-//	details/       one task: spec, difference to the parent, result, attempts
+//	details/       one task: its spec against the parent's, result, failure, curve, output, attempts
 //	third_party/   libraries as they were released, pinned by third_party/SHA256SUMS
 //
 // Ids, payloads and messages come from strangers. They reach the page as text only, through preact or onto a canvas; and
