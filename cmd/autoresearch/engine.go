@@ -33,6 +33,7 @@ type engineOptions struct {
 	http                   web.Flags
 	nats                   cli.NATSFlags
 	limits                 cli.LimitFlags
+	retention              cli.RetentionFlags
 	log                    cli.LogFlags
 	argv                   []string
 }
@@ -79,6 +80,7 @@ last 10 tasks all failed in the same way, so that something else than they must 
 	fs.BoolVar(&o.ignore, "ignore-edits", false, "drop such an edit")
 	o.nats.Add(fs)
 	o.limits.Add(fs)
+	o.retention.Add(fs)
 	o.log.Add(fs)
 	must(cmd.MarkFlagRequired("workdir"))
 	return cmd
@@ -92,6 +94,9 @@ func must(err error) {
 
 // runEngine runs a search in this process and returns an error that carries the exit code.
 func runEngine(parent context.Context, o *engineOptions) error {
+	if err := o.retention.Check(); err != nil {
+		return err
+	}
 	ctx, signals := cli.NotifySignals(parent)
 	defer signals.Stop()
 	worked := make(chan struct{})
@@ -170,7 +175,7 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget,
 		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove, Workdir: o.workdir,
 		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, HTTP: e.site.URL(), Logger: e.log,
-		Registerer: e.registry,
+		Registerer: e.registry, Streams: o.retention.Streams(bus.StreamOptions{}),
 	})
 	return e, err
 }

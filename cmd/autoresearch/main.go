@@ -30,7 +30,7 @@ func root() *cobra.Command {
 	cmd.AddCommand(restoreCommand())
 	for id, commands := range map[string][]*cobra.Command{
 		groupSee: {
-			statusCommand(), listCommand(), showCommand(), logsCommand(), treeCommand(), topCommand(), watchCommand(), eventsCommand(),
+			statusCommand(), listCommand(), showCommand(), logsCommand(), artifactsCommand(), treeCommand(), topCommand(), watchCommand(), eventsCommand(),
 			workersCommand(), exportCommand(), snapshotCommand(),
 		},
 		groupSteer: {

@@ -32,6 +32,7 @@ type options struct {
 	http                         web.Flags
 	nats                         cli.NATSFlags
 	limits                       cli.LimitFlags
+	retention                    cli.RetentionFlags
 	log                          cli.LogFlags
 	argv                         []string
 }
@@ -94,6 +95,7 @@ func (o *options) add(cmd *cobra.Command) {
 	fs.BoolVar(&o.ignore, "ignore-edits", false, "drop such an edit")
 	o.nats.Add(fs)
 	o.limits.Add(fs)
+	o.retention.Add(fs)
 	o.log.Add(fs)
 }
 
@@ -157,7 +159,7 @@ func (o *options) options(
 		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
 		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove,
 		MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
-		ExitWhenStopped: o.exit, Streams: bus.StreamOptions{Replicas: o.replicas}, HTTP: url, Logger: log, Registerer: r,
+		ExitWhenStopped: o.exit, Streams: o.retention.Streams(bus.StreamOptions{Replicas: o.replicas}), HTTP: url, Logger: log, Registerer: r,
 	}
 }
 

@@ -35,6 +35,9 @@ func (o *options) check() error {
 }
 
 func (o *options) start(ctx context.Context) error {
+	if err := o.retention.Check(); err != nil {
+		return err
+	}
 	if o.many {
 		return runAll(ctx, o)
 	}
@@ -77,7 +80,7 @@ func runAll(ctx context.Context, o *options) (err error) {
 		Conn: conn, Workdir: o.workdir, Factories: cli.Registry(), Site: site, Log: log,
 		Common: coordinator.Options{
 			Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), Registerer: registry,
-			Streams: bus.StreamOptions{Replicas: o.replicas}, HTTP: site.URL(),
+			Streams: o.retention.Streams(bus.StreamOptions{Replicas: o.replicas}), HTTP: site.URL(),
 		},
 	})
 	site.SetRegistry(server)

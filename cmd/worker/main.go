@@ -31,6 +31,10 @@ type options struct {
 	keepAttempts     time.Duration
 	keepCheckpoints  time.Duration
 	limits           spec.ProcessLimits
+	artifact         string
+	artifacts        string
+	artifactFiles    int
+	keepTimeout      time.Duration
 	nats             cli.NATSFlags
 	log              cli.LogFlags
 }
@@ -70,6 +74,10 @@ at once.`,
 		"how long attempts' directories are kept after their last change; negative: for ever")
 	fs.DurationVar(&o.keepCheckpoints, "keep-checkpoints", worker.KeepCheckpointsDefault,
 		"the same below --checkpoint-root; longer than a task may wait between two attempts")
+	fs.StringVar(&o.artifact, "artifact-max", spec.FormatSize(spec.ArtifactBytesDefault), "keep files that experiments leave up to `SIZE` each")
+	fs.StringVar(&o.artifacts, "artifacts-max", spec.FormatSize(spec.ArtifactsBytesDefault), "and up to `SIZE` of one attempt")
+	fs.IntVar(&o.artifactFiles, "artifacts-files", spec.ArtifactsDefault, "and at most `N` of one attempt; 0: none")
+	fs.DurationVar(&o.keepTimeout, "keep-timeout", worker.KeepTimeoutDefault, "how long a result waits until they are stored")
 	fs.StringVar(&o.http, "http", "", "serve /healthz, /readyz and /metrics on `ADDR`")
 	o.nats.Add(fs)
 	o.log.Add(fs)
@@ -91,6 +99,10 @@ func run(parent context.Context, o *options) error {
 			return cli.Exit(cli.ExitUsage, fmt.Errorf("--limit-memory: %w", err))
 		}
 	}
+	artifact, artifacts, err := o.artifactSizes()
+	if err != nil {
+		return cli.Exit(cli.ExitUsage, err)
+	}
 	log, err := o.log.Logger(os.Stderr)
 	if err != nil {
 		return err
@@ -102,9 +114,21 @@ func run(parent context.Context, o *options) error {
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
 		CheckpointRoot: o.checkpoints, KeepAttempts: o.keepAttempts, KeepCheckpoints: o.keepCheckpoints,
 		Breaker: cmp.Or(o.breaker, -1), Limits: o.limits,
+		ArtifactBytes: artifact, ArtifactsBytes: artifacts, Artifacts: cmp.Or(o.artifactFiles, -1), KeepTimeout: o.keepTimeout,
 	})
 	if errors.Is(err, worker.ErrKilled) {
 		return cli.Exit(signals.Code(), nil)
 	}
 	return err
+}
+
+// artifactSizes are the limits of one file and of all that an attempt leaves.
+func (o *options) artifactSizes() (one, all int64, err error) {
+	if one, err = spec.ParseSize(o.artifact); err != nil {
+		return 0, 0, fmt.Errorf("--artifact-max: %w", err)
+	}
+	if all, err = spec.ParseSize(o.artifacts); err != nil {
+		return 0, 0, fmt.Errorf("--artifacts-max: %w", err)
+	}
+	return one, all, nil
 }

@@ -243,6 +243,16 @@ func (c *Client) Series(ctx context.Context, run spec.RunName, id spec.TaskID) (
 	return list, c.get(ctx, taskPath(run, id, "series"), nil, &list)
 }
 
+// Artifacts lists the files that the attempt which decided a task left.
+func (c *Client) Artifacts(ctx context.Context, run spec.RunName, id spec.TaskID) (list ArtifactList, err error) {
+	return list, c.get(ctx, taskPath(run, id, "artifacts"), nil, &list)
+}
+
+// Artifact returns the content of one of these files. The caller closes it.
+func (c *Client) Artifact(ctx context.Context, run spec.RunName, id spec.TaskID, path string) (io.ReadCloser, error) {
+	return c.download(ctx, taskPath(run, id, "artifact"), url.Values{"path": {path}})
+}
+
 // LogQuery says which output is wanted: of the newest attempt when Attempt is 0, after the chunk whose id is After.
 type LogQuery struct {
 	Attempt uint32

@@ -32,6 +32,7 @@ const (
 	CodeBusy         Code = "busy"
 	CodeNoLeader     Code = "no_leader"
 	CodeUnreachable  Code = "leader_unreachable"
+	CodeNotKept      Code = "not_kept"
 	CodeInternal     Code = "internal"
 	CodeNoRegistry   Code = "no_registry"
 	CodeRunExists    Code = "run_exists"
@@ -77,6 +78,8 @@ var codes = map[Code]struct {
 	CodeBroken:   {http.StatusConflict, "see the coordinator's log; archive and delete the run, and create it anew"},
 	CodeWorkflow: {http.StatusUnprocessableEntity, "correct the workflow file; autoresearch workflow validate checks it"},
 	CodeNoFiles:  {http.StatusNotFound, "try again in half a minute: files are kept from the first snapshot on"},
+	CodeNotKept: {http.StatusGone,
+		"what attempts leave is kept for a time, and while there is room: --keep-artifacts and --artifacts-max of the coordinator"},
 	CodeInternal: {http.StatusInternalServerError, "see the server's log"},
 }
 
@@ -122,6 +125,7 @@ var sentinels = []struct {
 	{engine.ErrTooLarge, CodeTooLarge},
 	{engine.ErrBadBudget, CodeInvalid},
 	{coordinator.ErrNotLeader, CodeNoLeader},
+	{coordinator.ErrNotKept, CodeNotKept},
 }
 
 // problemOf finds the code of an error; it is internal if nothing else fits.

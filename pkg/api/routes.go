@@ -17,6 +17,8 @@ var routes = []route{
 	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}", handle: (*call).showTask},
 	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/series", handle: (*call).showSeries},
 	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/logs", handle: (*call).logs},
+	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/artifacts", handle: (*call).listArtifacts},
+	{method: http.MethodGet, path: "/runs/{run}/tasks/{task}/artifact", handle: (*call).getArtifact},
 	{method: http.MethodPost, path: "/runs/{run}/tasks/{task}/cancel", changes: true, handle: (*call).cancel},
 	{method: http.MethodPost, path: "/runs/{run}/tasks/{task}/retry", changes: true, handle: (*call).retry},
 	{method: http.MethodPut, path: "/runs/{run}/tasks/{task}/priority", changes: true, handle: (*call).reprioritise},

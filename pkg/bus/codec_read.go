@@ -458,7 +458,8 @@ const (
 	headlineMax = 1024     // metrics of an attempt in a heartbeat
 	unknownsMax = 256      // unknown keys of a child
 
-	seriesInlineMax = 32 << 10 // bytes of the series that stand in a result itself
+	seriesInlineMax = 32 << 10  // bytes of the series that stand in a result itself
+	artifactsMax    = 256 << 10 // bytes of the list of its artifacts
 )
 
 // MetricsMax is how many metrics a result may have.

@@ -3,6 +3,7 @@ package bus
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"autoresearch/pkg/spec"
@@ -14,7 +15,7 @@ const ResultVersion = 1
 
 // EncodeResult returns a TaskResult as Report.Body and Outcome.Body hold it:
 // v version, c children, m metrics, o output (its JSON text), f failure, a attempt, w worker, h host, s started,
-// d duration, r series, R the blob of all their points. It refuses children that spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
+// d duration, r series, R the blob of all their points, A artifacts. It refuses children that spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
 func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	if err := checkResult(&r); err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)
@@ -33,6 +34,7 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	fieldInt(&w, "d", r.Duration)
 	fieldList(&w, "r", r.Series, (*wire).series)
 	w.fieldBlob("R", r.SeriesStored)
+	fieldList(&w, "A", r.Artifacts, (*wire).artifact)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -67,6 +69,8 @@ func CheckResult(data []byte, limit int) (children int, err error) {
 			sized(c, failureMax, func() bool { c.skip(1); return true })
 		case "r":
 			sized(c, seriesInlineMax, func() bool { c.skip(1); return true })
+		case "A":
+			sized(c, artifactsMax, func() bool { c.skip(1); return true })
 		default:
 			return false
 		}
@@ -137,6 +141,8 @@ func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 		r.Series = listOf(c, spec.SeriesMax, c.series)
 	case "R":
 		r.SeriesStored = c.blob()
+	case "A":
+		r.Artifacts = listOf(c, spec.ArtifactsMax, c.artifact)
 	default:
 		return false
 	}
@@ -182,4 +188,33 @@ func compactResult(r *spec.TaskResult) error {
 		}
 	}
 	return nil
+}
+
+// artifact: p path, s size, b blob, o why it was omitted.
+func (w *wire) artifact(a *spec.Artifact) {
+	mark := w.openMap()
+	fieldText(w, "p", a.Path)
+	fieldInt(w, "s", a.Size)
+	w.fieldBlob("b", a.Stored)
+	fieldText(w, "o", a.Omitted)
+	w.closeMap(mark)
+}
+
+func (c *cursor) artifact() (a spec.Artifact) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "p":
+			a.Path = c.text()
+		case "s":
+			a.Size = int64(c.uint(math.MaxInt64))
+		case "b":
+			a.Stored = c.blob()
+		case "o":
+			a.Omitted = c.text()
+		default:
+			return false
+		}
+		return true
+	})
+	return a
 }

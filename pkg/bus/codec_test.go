@@ -246,6 +246,9 @@ func TestResultRoundTrip(t *testing.T) {
 		if drawBool(t, "output") {
 			r.Output = drawJSON(t, "output")
 		}
+		r.Artifacts = drawList(t, "artifacts", func(t *rapid.T) spec.Artifact {
+			return spec.Artifact{Path: drawText(t, "path"), Size: int64(drawUint32(t, "size")), Omitted: drawText(t, "omitted")}
+		})
 		r.Series = drawList(t, "series", func(t *rapid.T) spec.Series {
 			points := drawList(t, "points", func(t *rapid.T) spec.Point {
 				return spec.Point{Step: drawFloat(t, "step"), Value: drawFloat(t, "value")}

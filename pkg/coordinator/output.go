@@ -11,7 +11,10 @@ import (
 )
 
 // outputTimeout bounds one read of what an attempt left.
-const outputTimeout = 15 * time.Second
+const outputTimeout = time.Minute
+
+// artifactBytesMax is the largest artifact that is read: it is held in memory meanwhile.
+const artifactBytesMax = 1 << 30
 
 // seriesBytesMax is the largest blob of series that is read.
 const seriesBytesMax = 4 << 20
@@ -47,4 +50,15 @@ func (v *View) kept(ctx context.Context, b spec.Blob, limit int64) ([]byte, erro
 		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
 	return data, err
+}
+
+// Artifacts lists the files that the attempt which decided a task left.
+func (v *View) Artifacts(t *spec.Task) ([]spec.Artifact, error) {
+	result, err := v.Result(t)
+	return result.Artifacts, err
+}
+
+// Artifact returns the bytes of one of them. The error is ErrNotKept when the store does not have them any more.
+func (v *View) Artifact(ctx context.Context, a spec.Artifact) ([]byte, error) {
+	return v.kept(ctx, a.Stored, artifactBytesMax)
 }

@@ -91,6 +91,8 @@ type TaskResult struct {
 	// output store, unless that could not be reached.
 	Series       []Series
 	SeriesStored Blob
+	// Artifacts are the files that the attempt left in its artifacts directory, by path.
+	Artifacts []Artifact
 	// Failure says why the attempt failed; nil when it succeeded.
 	Failure *FailureRecord
 	// Attempt is the number of the attempt that produced this result.

@@ -26,6 +26,7 @@ const (
 	EnvTaskFile      = "AUTORESEARCH_TASK_FILE"      // the TaskSpec as JSON
 	EnvResultFile    = "AUTORESEARCH_RESULT_FILE"    // where to write the result, if there is more than progress says
 	EnvCheckpointDir = "AUTORESEARCH_CHECKPOINT_DIR" // survives into the next attempt
+	EnvArtifactsDir  = "AUTORESEARCH_ARTIFACTS_DIR"  // what it leaves there is kept with the result
 	EnvResumed       = "AUTORESEARCH_RESUMED"        // "1" when the checkpoint directory holds an earlier attempt's files
 
 	envPrefix = "AUTORESEARCH_"
@@ -38,13 +39,14 @@ const (
 	stdoutFileName    = "stdout.log"
 	stderrFileName    = "stderr.log"
 	checkpointDirName = "checkpoint"
+	artifactsDirName  = "artifacts"
 )
 
 // resultFileMin is how large a result file may be whatever the leader takes, in bytes: encoded it may be smaller.
 const resultFileMin = 8 << 20
 
 // attemptFiles are the paths of one attempt.
-type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint string }
+type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint, artifacts string }
 
 // filesOf names the files of an attempt; none exists yet.
 func (w *worker) filesOf(a *attempt) attemptFiles {
@@ -56,6 +58,7 @@ func (w *worker) filesOf(a *attempt) attemptFiles {
 		stdout:     filepath.Join(dir, stdoutFileName),
 		stderr:     filepath.Join(dir, stderrFileName),
 		checkpoint: w.checkpointDir(a, a.ref.Attempt),
+		artifacts:  filepath.Join(dir, artifactsDirName),
 	}
 }
 
@@ -99,14 +102,20 @@ func PrepareDir(ctx context.Context) (resumed bool, err error) {
 	return p.worker.prepare(p.attempt, p.worker.filesOf(p.attempt))
 }
 
-// prepare makes the files an attempt begins with. The directory may hold those of a try that a crash ended: a result left
-// there is removed, the checkpoint is kept.
+// prepare makes the files an attempt begins with. The directory may hold those of a try that a crash ended: a result and
+// artifacts left there are removed, the checkpoint is kept.
 func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err error) {
 	if err := makeDir(files.dir); err != nil {
 		return false, fmt.Errorf("make attempt directory: %w", err)
 	}
 	if err := os.RemoveAll(files.result); err != nil {
 		return false, fmt.Errorf("remove an old result: %w", err)
+	}
+	if err := os.RemoveAll(files.artifacts); err != nil {
+		return false, fmt.Errorf("remove old artifacts: %w", err)
+	}
+	if err := makeDir(files.artifacts); err != nil {
+		return false, fmt.Errorf("make artifacts directory: %w", err)
 	}
 	task := append(a.dispatch.Task.AppendJSON(nil), '\n')
 	if err := os.WriteFile(files.task, task, 0o644); err != nil {
@@ -135,6 +144,7 @@ func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) []str
 		EnvTaskFile+"="+files.task,
 		EnvResultFile+"="+files.result,
 		EnvCheckpointDir+"="+files.checkpoint,
+		EnvArtifactsDir+"="+files.artifacts,
 	)
 	if resumed {
 		env = append(env, EnvResumed+"=1")

@@ -10,11 +10,12 @@ import (
 )
 
 // KeepTimeoutDefault is how long a worker tries to store what an attempt leaves besides its result.
-const KeepTimeoutDefault = 30 * time.Second
+const KeepTimeoutDefault = time.Minute
 
 // kept is what of an attempt's output lies in the run's output store.
 type kept struct {
-	series spec.Blob
+	series    spec.Blob
+	artifacts []spec.Artifact
 }
 
 // keeping stores the output of one attempt. It is best effort, and the result waits for it: so all of it together has one
@@ -39,10 +40,29 @@ func (w *worker) conclude(a *attempt, o outcome) {
 func (w *worker) keep(a *attempt) kept {
 	ctx, cancel := context.WithTimeoutCause(w.keepCtx, w.keepTimeout(), errKeepTimeout)
 	defer cancel()
-	k := &keeping{w: w, attempt: a, ctx: ctx}
-	w.storeSeries(k)
-	return k.kept
+	done := make(chan kept, 1)
+	go func() {
+		k := &keeping{w: w, attempt: a, ctx: ctx}
+		w.storeSeries(k)
+		w.storeArtifacts(k)
+		done <- k.kept
+	}()
+	select {
+	case kept := <-done:
+		return kept
+	case <-ctx.Done():
+	}
+	select { // what waits for NATS ends now
+	case kept := <-done:
+		return kept
+	case <-time.After(keepPatience):
+		w.log.Error("the disk does not give an attempt's artifacts: the result goes without", "run", a.ref.Run, "task", a.ref.Task)
+		return kept{}
+	}
 }
+
+// keepPatience is how much longer than its time the keeping may take before its goroutine is left behind: a disk may hang.
+const keepPatience = time.Second
 
 // keepTimeout is how long what an attempt leaves may take, from now.
 func (w *worker) keepTimeout() time.Duration {

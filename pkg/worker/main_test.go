@@ -53,6 +53,9 @@ var instructions = map[string]func(argument string) (code int, end bool){
 	"result": func(s string) (int, bool) {
 		return 1, os.WriteFile(os.Getenv(EnvResultFile), []byte(s), 0o600) != nil
 	},
+	"artifact": func(s string) (int, bool) {
+		return 1, os.WriteFile(os.Getenv(EnvArtifactsDir)+"/"+s, []byte("left"), 0o600) != nil
+	},
 	"checkpoint": func(s string) (int, bool) {
 		return 1, os.WriteFile(os.Getenv(EnvCheckpointDir)+"/state", []byte(s), 0o600) != nil
 	},

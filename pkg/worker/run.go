@@ -67,6 +67,13 @@ type Options struct {
 	// KeepTimeout bounds how long a result waits until what the attempt left besides it is stored; KeepTimeoutDefault when 0.
 	KeepTimeout time.Duration
 
+	// ArtifactBytes bounds what is kept of one file that an attempt leaves, ArtifactsBytes of all of them, and Artifacts how many
+	// there are; spec.ArtifactBytesDefault, spec.ArtifactsBytesDefault and spec.ArtifactsDefault when 0, nothing is kept when
+	// one is negative.
+	ArtifactBytes  int64
+	ArtifactsBytes int64
+	Artifacts      int
+
 	// Heartbeat is the interval between heartbeats; HeartbeatDefault when 0.
 	Heartbeat time.Duration
 	// Grace is the time between SIGTERM and SIGKILL where the recipe names none; GraceDefault when 0.
@@ -128,6 +135,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.AttemptDir = attemptDirDefault(dir)
 	}
 	setDefault(&o.KeepTimeout, KeepTimeoutDefault)
+	setDefault(&o.ArtifactBytes, spec.ArtifactBytesDefault)
+	setDefault(&o.ArtifactsBytes, spec.ArtifactsBytesDefault)
+	setDefault(&o.Artifacts, spec.ArtifactsDefault)
+	o.Artifacts = min(o.Artifacts, spec.ArtifactsMax-1)
 	setDefault(&o.Heartbeat, HeartbeatDefault)
 	setDefault(&o.Grace, GraceDefault)
 	setDefault(&o.OutputMax, outputMaxDefault)
@@ -176,6 +187,7 @@ type worker struct {
 	sendCtx  context.Context // of senders
 	keepCtx  context.Context // of what attempts leave besides their results
 	stopKeep context.CancelFunc
+	reading  chan struct{}  // a token for each artifact that is in memory
 	shippers sync.WaitGroup // of attempts' output
 	shipped  atomic.Int64   // bytes that they hold
 	attempts sync.WaitGroup
@@ -282,6 +294,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		beat:     make(chan struct{}, 1),
 		notice:   make(chan struct{}, 1),
 		killed:   make(chan struct{}),
+		reading:  make(chan struct{}, artifactsAtOnce),
 	}
 	w.keepCtx, w.stopKeep = context.WithCancel(context.Background())
 	w.metrics = newMetrics(w)

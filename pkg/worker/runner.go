@@ -147,6 +147,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	result := o.result
 	result.Metrics = a.news.mergeInto(result.Metrics)
 	result.Series, result.SeriesStored = inlineSeries(a.news.series()), a.kept.series
+	result.Artifacts = a.kept.artifacts
 	result.Attempt, result.Worker, result.Host = a.ref.Attempt, w.who.ID, w.host
 	result.Started, result.Duration = a.started, now.Sub(a.started)
 	job := jobID(a.ref)
@@ -156,7 +157,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	body, err := encodeBounded(result, w.resultMax(a))
 	if err != nil {
 		result.Failure = signed(unsendable(err, &a.dispatch.Recipe), job, now)
-		result.Children, result.Output, result.Series = nil, nil, nil
+		result.Children, result.Output, result.Series, result.Artifacts = nil, nil, nil, nil
 		body, err = encodeBounded(result, w.resultMax(a))
 	}
 	if err != nil { // the metrics alone are too large

@@ -8,6 +8,9 @@ import (
 	"net"
 	"strconv"
 	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // natsServer is a nats-server as a process, with its store and its port, which a restart keeps.
@@ -34,6 +37,32 @@ func (s *natsServer) restart() {
 }
 
 func (s *natsServer) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.port) }
+
+// seal makes a stream take nothing more, as one that is full does.
+func (s *natsServer) seal(stream string) {
+	s.t.Helper()
+	conn, err := nats.Connect(s.url())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, stream+" is sealed", func() string {
+		found, err := js.Stream(s.t.Context(), stream)
+		if err == nil {
+			config := found.CachedInfo().Config
+			config.Sealed = true
+			_, err = js.UpdateStream(s.t.Context(), config)
+		}
+		if err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
 
 // freePort returns a port that nobody listens on, below those that the kernel gives to outgoing connections: while the
 // server is away, one of them must not take its place.

@@ -36,6 +36,57 @@ func TestLogsOutliveTheWorker(t *testing.T) {
 	follower.wantExit(0) // the first attempt is over
 }
 
+// TestArtifacts fetches what an experiment left, after its worker has gone, and only that.
+func TestArtifacts(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, []task{{ID: "maker", Payload: payload{"leave": "model/best.txt", "loss": 1}}, {ID: "held", Payload: payload{"gate": "never"}}})
+	worker, c := f.worker(f.newWorkerDir(), 1), f.coordinator(newWorkdir(t))
+	f.lab.awaitEnded(1)
+	eventually(t, "they are listed", func() string {
+		if said := ask(t, "artifacts", "ls", "maker", "--server", c.url); !strings.Contains(said, "model/best.txt") {
+			return said
+		}
+		return ""
+	})
+	worker.kill()
+	to := t.TempDir()
+	p := start(t, "autoresearch", "artifacts", "get", "maker", "--to", to, "--server", c.url)
+	p.wantRefusal("1 entries were not stored")
+	if text := readFile(t, to+"/model/best.txt"); text != "left by maker" {
+		t.Errorf("fetched %q", text)
+	}
+	if said := ask(t, "artifacts", "get", "maker", "model/best.txt", "--to", "-", "--server", c.url); said != "left by maker" {
+		t.Errorf("printed %q", said)
+	}
+	start(t, "autoresearch", "artifacts", "get", "maker", "model/best.txt", "--to", to, "--server", c.url).wantRefusal("--force")
+	start(t, "autoresearch", "artifacts", "get", "maker", "none", "--to", to, "--server", c.url).wantExit(3)
+}
+
+// TestResultsComeWithoutRoomForOutput runs experiments that write, leave files and tell curves while the streams for all of
+// that take nothing: every result arrives, and what is missing is said.
+func TestResultsComeWithoutRoomForOutput(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, []task{{ID: "full", Payload: payload{"say": "hello", "steps": 300, "leave": "a.txt", "gate": "go", "loss": 1}},
+		{ID: "held", Payload: payload{"gate": "never"}}})
+	f.daemon("worker", "--dir", f.newWorkerDir(), "--slots", "1", "--keep-timeout", "2s")
+	c := f.coordinator(newWorkdir(t))
+	f.lab.awaitRunning(1)
+	for _, stream := range []string{"AR_LOGS_e2e", "OBJ_AR_OUTPUT_e2e"} {
+		f.nats.seal(stream)
+	}
+	f.lab.open("go")
+	eventually(t, "the result is there", func() string {
+		said := ask(t, "show", "full", "--server", c.url)
+		if strings.Contains(said, "status     completed") && strings.Contains(said, "301 points") {
+			return ""
+		}
+		return said
+	})
+	if said := ask(t, "artifacts", "ls", "full", "--server", c.url); !strings.Contains(said, "it was not stored") {
+		t.Errorf("the artifacts: %s", said)
+	}
+}
+
 // TestSeriesOfAnExperiment sees the metrics of an experiment as they went.
 func TestSeriesOfAnExperiment(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ type payload struct {
 	Seconds    float64           `json:"seconds"`     // how long it takes
 	Say        string            `json:"say"`         // what it prints at its start
 	Steps      int               `json:"steps"`       // how many lines of progress it prints
+	Leave      string            `json:"leave"`       // a file to leave among its artifacts, beside a link that leads out
 	Gate       string            `json:"gate"`        // a file of the lab to wait for
 	IgnoreTerm bool              `json:"ignore_term"` // SIGTERM does not end it
 	Loss       float64           `json:"loss"`        // the metric it prints
@@ -66,6 +67,9 @@ func experiment() error {
 	if t.Payload.Say != "" {
 		fmt.Println(t.Payload.Say)
 	}
+	if err := leave(t); err != nil {
+		return err
+	}
 	for step := 1; step <= t.Payload.Steps; step++ {
 		fmt.Printf("[autoresearch] step=%d loss=%v\n", step, t.Payload.Loss+1/float64(step))
 	}
@@ -89,6 +93,16 @@ func experiment() error {
 	}
 	os.Exit(t.Payload.Exit)
 	return nil
+}
+
+func leave(t task) error {
+	if t.Payload.Leave == "" {
+		return nil
+	}
+	dir := os.Getenv("AUTORESEARCH_ARTIFACTS_DIR")
+	path := filepath.Join(dir, t.Payload.Leave)
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("left by "+t.ID), 0o644),
+		os.Symlink("/etc/passwd", filepath.Join(dir, "passwd")))
 }
 
 func readTask() (t task, err error) {
