@@ -158,6 +158,10 @@ const (
 	// attempt that is over.
 	logPoll  = time.Second
 	logGrace = 3 * time.Second
+	// A follower hears of a message when the stream does, and may read it when that has stored it: it looks at once, and then
+	// so often, first after this time and each time after twice as long.
+	logLooks   = 5
+	logSettles = 10 * time.Millisecond
 )
 
 // follower feeds one client with the output of one attempt.
@@ -167,6 +171,7 @@ type follower struct {
 	task    spec.TaskID
 	attempt uint32
 	news    chan struct{}
+	looks   int       // how often to look soon, since something was heard
 	over    time.Time // since when the attempt is known to be over
 	beat    time.Time // when something was written last
 }
@@ -221,10 +226,16 @@ func (f *follower) await() (more bool, err error) {
 			return false, err
 		}
 	}
-	timer := time.NewTimer(logPoll)
+	wait := logPoll
+	if f.looks > 0 {
+		wait = logSettles << (logLooks - f.looks)
+		f.looks--
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-f.news:
+		f.looks = logLooks
 	case <-timer.C:
 	case <-f.call.Context().Done():
 		return false, f.call.Context().Err()

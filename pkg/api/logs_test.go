@@ -75,8 +75,10 @@ func TestLogsAreFollowed(t *testing.T) {
 		out := int64(0)
 		for i := range 3 {
 			m := &bus.LogMessage{Claim: a.Claim, Out: out, Pieces: []bus.LogPiece{{Data: fmt.Append(nil, "line ", i)}}, Ended: i == 2}
-			if err := conn.PublishLog(ctx, a.Run, "w", a.Task.ID, a.Number, bus.LogHead, m); err != nil {
-				return spec.TaskResult{}, err
+			for conn.PublishLog(ctx, a.Run, "w", a.Task.ID, a.Number, bus.LogHead, m) != nil { // the stream is about to be made
+				if ctx.Err() != nil {
+					return spec.TaskResult{}, ctx.Err()
+				}
 			}
 			out += int64(len(m.Pieces[0].Data))
 			<-next
@@ -84,8 +86,13 @@ func TestLogsAreFollowed(t *testing.T) {
 		return spec.TaskResult{}, nil
 	})
 	for i := range 3 {
-		if got := <-heard; got != fmt.Sprint("line ", i) {
-			t.Errorf("line %d: %q", i, got)
+		select {
+		case got := <-heard:
+			if got != fmt.Sprint("line ", i) {
+				t.Errorf("line %d: %q", i, got)
+			}
+		case err := <-done:
+			t.Fatalf("it ended before line %d: %v", i, err)
 		}
 		next <- struct{}{}
 	}
