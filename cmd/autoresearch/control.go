@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -277,12 +278,31 @@ func writeRun(w *bytes.Buffer, r *api.Run, wide bool) {
 	if r.PerMinute > 0 {
 		line("rate", "%.3g experiments a minute", r.PerMinute)
 	}
-	line("active", "%s", duration(time.Duration(r.ActiveSeconds*float64(time.Second))))
+	if used := limitsText(r); used != "" {
+		line("limits", "%s", used)
+	}
+	line("active", "%s", seconds(r.ActiveSeconds))
 	line("version", "%s", r.Version)
 	if wide && r.Leader != nil {
 		line("leader", "%s, term %d %s", name(r.Leader.Host), r.Epoch, r.Leader.URL)
 	}
 }
+
+// limitsText says how much is used of what a run may use up; "" when it has no limits.
+func limitsText(r *api.Run) string {
+	var used []string
+	if r.Limits != nil && r.Limits.MaxExperiments > 0 && r.Counts != nil {
+		done, limit := r.Counts.Experiments, r.Limits.MaxExperiments
+		used = append(used, fmt.Sprintf("%d of %d experiments begun (%.0f %%)", done, limit, 100*float64(done)/float64(limit)))
+	}
+	if r.Limits != nil && r.Limits.MaxDurationSeconds > 0 {
+		limit := r.Limits.MaxDurationSeconds
+		used = append(used, fmt.Sprintf("%s of %s active (%.0f %%)", seconds(r.ActiveSeconds), seconds(limit), 100*r.ActiveSeconds/limit))
+	}
+	return strings.Join(used, ", ")
+}
+
+func seconds(s float64) string { return duration(time.Duration(s * float64(time.Second))) }
 
 func classText(c *api.Class) string {
 	text := fmt.Sprintf("%s: %d slots, %d free", name(c.Name), c.Slots, c.Free)

@@ -59,6 +59,9 @@ func (g *glance) head() []string {
 		lines = append(lines, fmt.Sprintf("%d running of %d   %d queued   %d completed   %d failed   %d cancelled   %.3g/min",
 			n.Running+n.Dispatched, r.Budget, n.Queued+n.Delayed, n.Completed, n.Failed, n.Cancelled, r.PerMinute))
 	}
+	if used := limitsText(r); used != "" {
+		lines = append(lines, used)
+	}
 	if r.Best != nil && r.Objective != nil {
 		lines = append(lines, fmt.Sprintf("best %s = %s", harmless(r.Objective.Metric, 40), bestText(r.Best)))
 	}

@@ -38,13 +38,16 @@ func TestHTTP(t *testing.T) {
 func TestEngineHTTP(t *testing.T) {
 	t.Parallel()
 	all := heldAndQueued(1)
-	s := newSearch(t, 1, all, "")
+	s := newSearch(t, 1, all, "stop: {max_experiments: 4}")
 	engine := s.begin("--http", "127.0.0.1:0")
 	d := &daemon{process: engine, url: "http://" + engine.says(`msg="serving .*address=(\S+)`)[1]}
 	s.lab.awaitRunning(1)
 	d.awaitRole("leader")
 	d.awaitMetric(`autoresearch_tasks{state="running"}`, 1)
 	d.awaitMetric(`autoresearch_worker_slots{class="cpu",state="busy"}`, 1)
+	if said := ask(t, "status", s.workdir.dir); !strings.Contains(said, "1 of 4 experiments begun (25 %)") {
+		t.Errorf("status: %s", said)
+	}
 	wantPages(t, d)
 	wantMetrics(t, d, ids(all))
 	s.lab.open("go")
