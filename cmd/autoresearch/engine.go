@@ -20,6 +20,8 @@ import (
 	"autoresearch/internal/web"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/coordinator"
+	"autoresearch/pkg/kv"
+	"autoresearch/pkg/notify"
 	"autoresearch/pkg/snapshot"
 	"autoresearch/pkg/spec"
 	"autoresearch/pkg/worker"
@@ -136,6 +138,7 @@ type engine struct {
 	log         *slog.Logger
 	display     *display
 	coordinator *coordinator.Coordinator
+	notify      notify.Options
 	conn        *bus.Conn
 	site        *web.Site
 	registry    *prometheus.Registry
@@ -177,6 +180,10 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, HTTP: e.site.URL(), Logger: e.log,
 		Registerer: e.registry, Streams: o.retention.Streams(bus.StreamOptions{}),
 	})
+	e.notify = notify.Options{
+		Coordinator: e.coordinator, Marks: kv.NewNotices(e.conn, 0), Targets: notify.Targets(chosen.Workflow), Name: chosen.Name,
+		Logger: e.log, Registerer: e.registry,
+	}
 	return e, err
 }
 
@@ -264,11 +271,12 @@ func (e *engine) run(ctx context.Context, signals *cli.Signals, worked chan<- st
 	var g errgroup.Group
 	var status coordinator.Status
 	g.Go(func() error {
-		defer endWorking()
 		defer endLeading()
-		var err error
-		status, err = e.coordinator.Run(leading)
-		return err
+		return notify.Beside(leading, e.notify, func() (err error) {
+			defer endWorking() // before the last notices
+			status, err = e.coordinator.Run(leading)
+			return err
+		})
 	})
 	g.Go(func() error {
 		defer endLeading()

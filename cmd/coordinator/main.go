@@ -17,6 +17,8 @@ import (
 	"autoresearch/internal/web"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/coordinator"
+	"autoresearch/pkg/kv"
+	"autoresearch/pkg/notify"
 	"autoresearch/pkg/snapshot"
 )
 
@@ -133,7 +135,11 @@ func run(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	site.Register(c, c.Handler(registry))
-	status, err := c.Run(ctx)
+	var status coordinator.Status
+	err = notify.Beside(ctx, notify.Options{
+		Coordinator: c, Marks: kv.NewNotices(conn, o.replicas), Targets: notify.Targets(chosen.Workflow), Name: chosen.Name, Logger: log,
+		Registerer: registry,
+	}, func() (err error) { status, err = c.Run(ctx); return err })
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"pkg/workflow":    {"pkg/report", "pkg/spec"},
 	"pkg/worker":      {"internal/shim", "pkg/bus", "pkg/spec"},
 	"pkg/coordinator": {"internal/host", "pkg/engine", "pkg/bus", "pkg/kv", "pkg/snapshot", "pkg/report", "pkg/spec"},
+	"pkg/notify":      {"pkg/bus", "pkg/coordinator", "pkg/engine", "pkg/kv", "pkg/spec"},
 	"pkg/dashboard":   {},
 	"pkg/api":         {"pkg/coordinator", "pkg/engine", "pkg/report", "pkg/spec"},
 	"internal/host":   {},
@@ -34,7 +35,7 @@ var allowed = map[string][]string{
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
 	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot", "pkg/spec"},
 	"internal/runs": {
-		"internal/cli", "pkg/api", "pkg/bus", "pkg/coordinator", "pkg/kv", "pkg/snapshot", "pkg/spec", "pkg/workflow",
+		"internal/cli", "pkg/api", "pkg/bus", "pkg/coordinator", "pkg/kv", "pkg/notify", "pkg/snapshot", "pkg/spec", "pkg/workflow",
 	},
 	"internal/bench": {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
 }

@@ -199,7 +199,7 @@ func (s *Server) Delete(ctx context.Context, run spec.RunName) error {
 	if _, _, held, err := s.lease().Holder(ctx, run); err == nil && held {
 		return api.NewProblem(api.CodeBusy, "run %q is still being let go by the coordinator that led it", run)
 	}
-	if err := s.o.Conn.DeleteRun(ctx, run, s.o.Common.Streams); err != nil {
+	if err := errors.Join(s.notices.Delete(ctx, run), s.o.Conn.DeleteRun(ctx, run, s.o.Common.Streams)); err != nil {
 		return passing(fmt.Errorf("delete run %q: %w", run, err))
 	}
 	if err := os.RemoveAll(s.workdir(e)); err != nil {

@@ -15,6 +15,7 @@ import (
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/kv"
+	"autoresearch/pkg/notify"
 	"autoresearch/pkg/spec"
 )
 
@@ -42,6 +43,7 @@ type Server struct {
 	o        Options
 	registry *kv.Runs
 	files    *bus.Files
+	notices  *kv.Notices
 
 	mu     sync.Mutex
 	served map[spec.RunName]*served
@@ -64,7 +66,8 @@ type served struct {
 func New(o Options) *Server {
 	return &Server{
 		o: o, registry: kv.NewRuns(o.Conn, o.Common.Streams.Replicas), files: bus.NewFiles(o.Conn, o.Common.Streams),
-		served: make(map[spec.RunName]*served), down: "the registry of runs was not read yet",
+		notices: kv.NewNotices(o.Conn, o.Common.Streams.Replicas),
+		served:  make(map[spec.RunName]*served), down: "the registry of runs was not read yet",
 	}
 }
 
@@ -257,8 +260,9 @@ func (s *Server) coordinate(ctx context.Context, r *served) error {
 	r.set(c, "")
 	s.o.Site.Add(c)
 	defer s.o.Site.Remove(r.entry.Name)
-	_, err = c.Run(ctx)
-	return err
+	return notify.Beside(ctx, notify.Options{
+		Coordinator: c, Marks: s.notices, Targets: notify.Targets(o.Workflow), Name: o.Name, Logger: s.o.Log, Registerer: o.Registerer,
+	}, func() error { _, err := c.Run(ctx); return err })
 }
 
 // workdir is a run's own: two runs of one name, of which the first was deleted, have two.

@@ -2,14 +2,17 @@ package runs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/snapshot"
+	"autoresearch/pkg/spec"
 	"autoresearch/pkg/workflow"
 )
 
@@ -48,11 +51,35 @@ func arguments(e kv.RunEntry) []string {
 
 // check says what is wrong with an entry's workflow, before anybody tries to lead it.
 func check(e kv.RunEntry) error {
-	if _, err := workflow.Parse(workflow.CopyName, []byte(e.Workflow), e.Args); err != nil {
+	f, err := workflow.Parse(workflow.CopyName, []byte(e.Workflow), e.Args)
+	if err != nil {
 		return err
+	}
+	for i := range f.Notify {
+		if err := checkNotification(&f.Notify[i]); err != nil {
+			return fmt.Errorf("notify.%d: %w", i, err)
+		}
 	}
 	if e.Dir != "" && !filepath.IsAbs(e.Dir) {
 		return fmt.Errorf("dir %q: it must be an absolute path, that of the commands on every worker", e.Dir)
+	}
+	return nil
+}
+
+// notifyEnvPrefix begins the environment variables of a coordinator that registered runs may name.
+const notifyEnvPrefix = "AUTORESEARCH_NOTIFY_"
+
+// checkNotification refuses what would run or read something on the coordinators' machines: whoever may register a run may not
+// do so there.
+func checkNotification(n *spec.Notification) error {
+	if n.Local() {
+		return errors.New("a registered run has no command and reads no file on the coordinator's machine; use a webhook, and for its secrets " +
+			"webhook_env and token_env")
+	}
+	for _, name := range []string{n.WebhookEnv, n.TokenEnv} {
+		if name != "" && !strings.HasPrefix(name, notifyEnvPrefix) {
+			return fmt.Errorf("environment variable %s: of a registered run its name must begin with %s", name, notifyEnvPrefix)
+		}
 	}
 	return nil
 }

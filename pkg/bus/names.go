@@ -32,6 +32,8 @@ const (
 	BucketLease = "AR_LEASE"
 	// BucketRuns holds the runs that coordinators without a workflow of their own serve.
 	BucketRuns = "AR_RUNS"
+	// BucketNotices holds how far people were told of each run.
+	BucketNotices = "AR_NOTICES"
 
 	subjectTask    = "ar.task."
 	subjectResult  = "ar.result."

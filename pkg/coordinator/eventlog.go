@@ -72,6 +72,7 @@ type eventLog struct {
 	mu      sync.Mutex
 	commits []*committed
 	size    int    // of commits: their changes, and one each
+	began   uint64 // the newest record when the term began
 	floor   uint64 // everything after this record is in commits
 	last    uint64 // the newest record
 	wake    chan struct{}
@@ -83,7 +84,7 @@ const eventLogMax = 16384
 func (c *committed) weight() int { return 1 + len(c.changed) + len(c.acts) }
 
 func newEventLog(last uint64) *eventLog {
-	return &eventLog{floor: last, last: last, wake: make(chan struct{})}
+	return &eventLog{began: last, floor: last, last: last, wake: make(chan struct{})}
 }
 
 // follow implements follower.
@@ -128,6 +129,9 @@ func (v *View) Last() Position {
 	last, _ := v.t.events.news()
 	return Position{Seq: last, Index: maxIndex}
 }
+
+// Beginning is the position after which the term's own events are.
+func (v *View) Beginning() Position { return Position{Seq: v.t.events.began, Index: maxIndex} }
 
 // maxIndex is above every event of a record.
 const maxIndex = 1 << 40

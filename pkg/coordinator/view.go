@@ -66,6 +66,9 @@ func (v *View) Now() spec.EngineTime { return v.t.ledger.position().time }
 // Config returns what the run's engine was configured with. Its maps must not be changed.
 func (v *View) Config() engine.Config { return v.t.cfg }
 
+// RunID tells the run's journal from one of the same name that was there before.
+func (v *View) RunID() string { return v.t.leader.runID }
+
 // Objective returns the metric that the run improves.
 func (v *View) Objective() spec.Objective { return v.t.ledger.objective }
 

@@ -22,7 +22,7 @@ const (
 //
 // A hook may run again after a crash for the same result; what it returned is applied once.
 //
-// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Commander and Scorer.
+// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Commander, Scorer and Announcer.
 type Workflow interface {
 	// Load returns the first specs, once, at the start of a run with no specs given. Usually LoadOrInit.
 	Load(ctx context.Context) ([]TaskSpec, error)

@@ -12,7 +12,7 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// Command is the command workflow: a Workflow, and all of Restorer, Stopper, Scheduler, Commander and Scorer. Its
+// Command is the command workflow: a Workflow, and all of Restorer, Stopper, Scheduler, Commander, Scorer and Announcer. Its
 // methods may be called concurrently.
 type Command struct {
 	file    *File
@@ -30,6 +30,7 @@ var (
 	_ spec.Scheduler = (*Command)(nil)
 	_ spec.Commander = (*Command)(nil)
 	_ spec.Scorer    = (*Command)(nil)
+	_ spec.Announcer = (*Command)(nil)
 )
 
 // NewCommand returns the workflow of a file for a workdir. It reads nothing.

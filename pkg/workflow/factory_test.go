@@ -205,6 +205,7 @@ func TestSchema(t *testing.T) {
 		"kind limits": {root.Defs["kind"].Properties["limits"], r.processLimitKeys(&spec.ProcessLimits{})},
 		"initial":     {root.Defs["initial"], r.initialKeys(&spec.TaskSpec{})},
 		"dimension":   {root.Defs["dimension"], r.dimensionKeys(&Dimension{})},
+		"notify":      {root.Defs["notification"], r.notificationKeys(&spec.Notification{})},
 		"proposer":    {root.Defs["proposer"], r.proposerKeys(&Proposer{})},
 	} {
 		got, want := slices.Sorted(maps.Keys(section.schema.Properties)), slices.Sorted(maps.Keys(section.keys))

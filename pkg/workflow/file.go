@@ -56,6 +56,8 @@ type File struct {
 	Stop     Stop
 	// Limits bound single tasks and results; zero fields are the engine's defaults.
 	Limits spec.SizeLimits
+	// Notify is who is told what of the run.
+	Notify []spec.Notification
 
 	absolute  string // Path, made absolute
 	spaceJSON []byte // the space as the file has it; nil when there is none
