@@ -267,7 +267,7 @@ func (d *doorbell) Renew(ctx context.Context, class string) error {
 	})
 }
 
-func (d *doorbell) Publish(m *bus.Dispatch) error {
+func (d *doorbell) Publish(m *bus.Dispatch, more bool) error {
 	data, err := bus.EncodeDispatch(m)
 	if err != nil {
 		return err
@@ -276,11 +276,16 @@ func (d *doorbell) Publish(m *bus.Dispatch) error {
 	if len(data) > bus.MaxPayloadDefault {
 		return fmt.Errorf("publish %s: %w", subject, bus.ErrTooLarge)
 	}
-	d.c.link.Post("doorbell.publish", func() {
-		if err := d.c.server.ring(m.Class, subject, data); err != nil {
+	failed := func(err error) {
+		if !more {
 			d.failed(subject, err)
 		}
-	}, func() { d.failed(subject, errNoAnswer) })
+	}
+	d.c.link.Post("doorbell.publish", func() {
+		if err := d.c.server.ring(m.Class, subject, data); err != nil {
+			failed(err)
+		}
+	}, func() { failed(errNoAnswer) })
 	return nil
 }
 

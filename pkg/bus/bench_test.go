@@ -158,7 +158,7 @@ func BenchmarkTaskRoundTrip(b *testing.B) {
 		n++
 		message := task("t")
 		message.Attempt = uint32(n)
-		if err := d.Publish(message); err != nil {
+		if err := d.Publish(message, false); err != nil {
 			b.Fatal(err)
 		}
 		tasks, err := puller.Pull(b.Context(), 1, 5*time.Second)

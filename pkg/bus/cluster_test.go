@@ -160,7 +160,7 @@ func replicatedDoorbell(t *testing.T, c *bus.Conn, d bus.Doorbell) {
 	const tasks = 20
 	for range 5 { // all but the first are duplicates, some while the first is still under way
 		for n := range tasks {
-			if err := d.Publish(task(spec.TaskID(fmt.Sprint(n)))); err != nil {
+			if err := d.Publish(task(spec.TaskID(fmt.Sprint(n))), n < tasks-1); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -152,7 +152,7 @@ func TestWorkerPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := doorbell.Publish(&bus.Dispatch{Run: "r", Class: class, Task: spec.TaskSpec{ID: "t"}, Attempt: 1}); err != nil {
+	if err := doorbell.Publish(&bus.Dispatch{Run: "r", Class: class, Task: spec.TaskSpec{ID: "t"}, Attempt: 1}, false); err != nil {
 		t.Fatal(err)
 	}
 	tasks, err := bus.NewPuller(worker, class, nil).Pull(t.Context(), 1, 5*time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,27 +13,34 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// How much a doorbell has under way. Beyond doorbellPendingMax a publish waits for doorbellStall at most, then fails:
-// the leader publishes again what is overdue.
+// How much a doorbell has under way. An acknowledgement is asked for each doorbellAckEvery messages at least; beyond
+// doorbellAcksMax of them a publish waits for doorbellStall at most, then fails: the leader publishes again what is overdue.
+// Their product stays below the 10,000 messages that the server keeps waiting for a stream before it drops some.
 const (
-	doorbellPendingMax = 16384
-	doorbellStall      = 50 * time.Microsecond
-	doorbellTimeout    = 5 * time.Second
+	doorbellAckEvery = 16
+	doorbellAcksMax  = 512
+	doorbellStall    = 50 * time.Microsecond
+	doorbellTimeout  = 5 * time.Second
 )
 
-// doorbell implements Doorbell on the tasks stream.
+// doorbell implements Doorbell on the tasks stream. An acknowledgement costs as much as the message, so of several
+// messages only the last is acknowledged: it was sent behind the others on one connection, so what keeps the stream from
+// taking them is likely to keep it from taking that one too. A message that is lost unheard of is published again when it is
+// overdue.
 type doorbell struct {
+	conn   *Conn
 	stream *Stream
 	js     jetstream.JetStream
-	err    error // why js could not be made
+	err    error        // why js could not be made
+	unsure atomic.Int64 // messages since the last for which an acknowledgement was asked
 }
 
 // NewDoorbell returns the doorbell of all runs. onError hears of every publish that failed, from another goroutine than
 // the publisher's; it must return soon. The doorbell is safe for concurrent use and ends with its connection.
 func NewDoorbell(c *Conn, o StreamOptions, onError func(subject string, err error)) Doorbell {
-	d := &doorbell{stream: NewStream(c, tasksConfig(o))}
+	d := &doorbell{conn: c, stream: NewStream(c, tasksConfig(o))}
 	d.js, d.err = jetstream.New(c.nc,
-		jetstream.WithPublishAsyncMaxPending(doorbellPendingMax),
+		jetstream.WithPublishAsyncMaxPending(doorbellAcksMax),
 		jetstream.WithPublishAsyncTimeout(doorbellTimeout),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {
 			if !alreadyThere(err) && !c.nc.IsClosed() {
@@ -71,7 +79,7 @@ func (d *doorbell) Renew(ctx context.Context, class string) error {
 
 // Publish also returns at once an error that is known at once: a message that is too large (ErrTooLarge), too much
 // under way, no connection.
-func (d *doorbell) Publish(m *Dispatch) error {
+func (d *doorbell) Publish(m *Dispatch, more bool) error {
 	if d.err != nil {
 		return d.err
 	}
@@ -80,8 +88,12 @@ func (d *doorbell) Publish(m *Dispatch) error {
 		return err
 	}
 	subject := TaskSubject(m.Class, m.Run, m.Task.ID, m.Attempt)
-	message := &nats.Msg{Subject: subject, Header: ExpectLastOfSubject(0), Data: data}
-	_, err = d.js.PublishMsgAsync(message, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(doorbellStall))
+	if more && d.unsure.Add(1) < doorbellAckEvery {
+		err = d.conn.nc.Publish(subject, data) // the stream takes none for an occupied subject
+	} else {
+		d.unsure.Store(0)
+		err = d.publishAcked(subject, data)
+	}
 	if errors.Is(err, nats.ErrMaxPayload) {
 		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
@@ -89,6 +101,13 @@ func (d *doorbell) Publish(m *Dispatch) error {
 		return fmt.Errorf("publish %s to the doorbell: %w", subject, whenAway(err))
 	}
 	return nil
+}
+
+// publishAcked publishes and has the acknowledgement looked at when it comes.
+func (d *doorbell) publishAcked(subject string, data []byte) error {
+	message := &nats.Msg{Subject: subject, Header: ExpectLastOfSubject(0), Data: data}
+	_, err := d.js.PublishMsgAsync(message, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(doorbellStall))
+	return err
 }
 
 // Purge does not wait for publishes: one of the same message that is still under way may land after it. Whoever takes

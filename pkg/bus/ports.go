@@ -75,8 +75,9 @@ type Doorbell interface {
 	// the class's tasks keep them.
 	Renew(ctx context.Context, class string) error
 	// Publish sends one dispatch without waiting; a message that is there already (10071) is success. Other errors go
-	// to the function given at construction.
-	Publish(d *Dispatch) error
+	// to the function given at construction; with more, which says that another publish follows at once, perhaps to that
+	// one only.
+	Publish(d *Dispatch, more bool) error
 	// Purge removes an attempt's message if it is still there.
 	Purge(ctx context.Context, class string, run spec.RunName, task spec.TaskID, attempt uint32) error
 }

@@ -33,7 +33,7 @@ func TestPullRemovesMalformedMessages(t *testing.T) {
 	if err := c.NATS().Publish(subject, []byte("noise")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Publish(task("good")); err != nil {
+	if err := d.Publish(task("good"), false); err != nil {
 		t.Fatal(err)
 	}
 	var malformed []string
@@ -72,7 +72,7 @@ func TestPullEndsWithContext(t *testing.T) {
 		t.Fatalf("ended with %v", err)
 	}
 	// The request that was given up takes nothing.
-	if err := d.Publish(task("later")); err != nil {
+	if err := d.Publish(task("later"), false); err != nil {
 		t.Fatal(err)
 	}
 	tasks, err := bus.NewPuller(c, "cpu", nil).Pull(t.Context(), 1, 5*time.Second)
@@ -101,7 +101,7 @@ func TestManyWorkersWait(t *testing.T) {
 		})
 	}
 	for n := range workers {
-		if err := d.Publish(task(spec.TaskID(rune('A' + n)))); err != nil {
+		if err := d.Publish(task(spec.TaskID(rune('A'+n))), n < workers-1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +128,7 @@ func TestPullWhileCutOff(t *testing.T) {
 		t.Errorf("the restarted server has no doorbell: %v", err)
 	}
 	d := doorbellOf(t, w.leader)
-	if err := d.Publish(task("a")); err != nil {
+	if err := d.Publish(task("a"), false); err != nil {
 		t.Fatal(err)
 	}
 	if tasks, err := puller.Pull(t.Context(), 1, 5*time.Second); err != nil || len(tasks) != 1 {

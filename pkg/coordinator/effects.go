@@ -9,9 +9,10 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// publish rings the doorbell for one dispatched task. A task that can never be published fails, as its report.
-func (l *leader) publish(t *spec.Task) {
-	if err := l.ring(t); err != nil {
+// publish rings the doorbell for one dispatched task; more says that another follows. A task that can never be published
+// fails, as its report.
+func (l *leader) publish(t *spec.Task, more bool) {
+	if err := l.ring(t, more); err != nil {
 		l.failDispatch(t.Spec.ID, t.Attempt, err)
 	}
 }
@@ -36,7 +37,7 @@ func (l *leader) failDispatch(id spec.TaskID, attempt uint32, err error) {
 // ring publishes the doorbell message, by the courier where it is too large. It returns an error only for a task that can
 // never be published: one without a recipe, or without its payload. Any other trouble passes: the task is published again
 // when it is overdue.
-func (l *leader) ring(t *spec.Task) error {
+func (l *leader) ring(t *spec.Task, more bool) error {
 	if stored := t.Spec.Stored; !stored.IsZero() && t.Spec.Payload == nil {
 		return fmt.Errorf("its payload, blob %s, cannot be had: %w", stored, errBlobMissing)
 	}
@@ -49,7 +50,7 @@ func (l *leader) ring(t *spec.Task) error {
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
 		ResultMax: l.resultMax,
 	}
-	err = l.ports.doorbell.Publish(dispatch)
+	err = l.ports.doorbell.Publish(dispatch, more)
 	if errors.Is(err, bus.ErrTooLarge) {
 		l.courier.send(dispatch)
 		return nil

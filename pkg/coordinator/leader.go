@@ -268,8 +268,8 @@ func (l *leader) committed() *committed {
 // heartbeat or a caller.
 func (l *leader) perform(out *engine.Output) {
 	l.stalls.saw(l.host.Now(), out)
-	for _, t := range out.Publish {
-		l.publish(t)
+	for i, t := range out.Publish {
+		l.publish(t, i < len(out.Publish)-1)
 	}
 	for _, w := range out.Purge {
 		l.sweeper.purge(w)

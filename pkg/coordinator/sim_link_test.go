@@ -181,8 +181,8 @@ type witnessedDoorbell struct {
 }
 
 // Publish checks that the dispatch is journaled.
-func (d witnessedDoorbell) Publish(m *bus.Dispatch) error {
+func (d witnessedDoorbell) Publish(m *bus.Dispatch, more bool) error {
 	d.node.w.check.published(m)
 	d.node.w.tracef("%s publishes %s/%d", d.node.name, m.Task.ID, m.Attempt)
-	return d.Doorbell.Publish(m)
+	return d.Doorbell.Publish(m, more)
 }

@@ -17,6 +17,7 @@ func TestDoorbell(t *testing.T, newWorld func(t *testing.T) World) {
 		"Waits":           doorbellWaits,
 		"Empty":           doorbellEmpty,
 		"Duplicates":      doorbellDuplicates,
+		"Burst":           doorbellBurst,
 		"Classes":         doorbellClasses,
 		"Purge":           doorbellPurge,
 		"Missing":         doorbellMissing,
@@ -88,7 +89,7 @@ func wantNothing(t *testing.T, w World, class string) {
 func doorbellPull(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	sent := dispatch("cpu", "a.b*>", 2)
-	must(t, d.Publish(sent))
+	must(t, d.Publish(sent, false))
 	tasks, err := w.Pull(deadline(t), "cpu", 4, patience/2)
 	must(t, err)
 	if len(tasks) != 1 {
@@ -115,7 +116,7 @@ func doorbellWaits(t *testing.T, w World) {
 		}
 		got <- ids
 	}()
-	must(t, d.Publish(dispatch("cpu", "late", 1)))
+	must(t, d.Publish(dispatch("cpu", "late", 1), false))
 	if ids := next(t, got); !slices.Equal(ids, []spec.TaskID{"late"}) {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -129,21 +130,50 @@ func doorbellEmpty(t *testing.T, w World) {
 func doorbellDuplicates(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	for range 5 {
-		must(t, d.Publish(dispatch("cpu", "a", 1)))
+		must(t, d.Publish(dispatch("cpu", "a", 1), false))
 	}
-	must(t, d.Publish(dispatch("cpu", "a", 2)))
+	must(t, d.Publish(dispatch("cpu", "a", 2), false))
 	if ids := pullAll(t, w, "cpu", 2); !slices.Equal(ids, []spec.TaskID{"a", "a"}) {
 		t.Fatalf("pulled %v", ids)
 	}
 	wantNothing(t, w, "cpu")
-	must(t, d.Publish(dispatch("cpu", "a", 1))) // taken, so its place is free again
+	must(t, d.Publish(dispatch("cpu", "a", 1), false)) // taken, so its place is free again
 	pullAll(t, w, "cpu", 1)
+}
+
+// doorbellBurst publishes many at once: those that nobody acknowledges come too, and replace nothing.
+func doorbellBurst(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	const tasks = 300
+	first := dispatch("cpu", "first", 1)
+	first.Epoch = 1
+	must(t, d.Publish(first, true))
+	for n := range uint32(tasks) {
+		must(t, d.Publish(dispatch("cpu", "a", n+1), true))
+	}
+	must(t, d.Publish(dispatch("cpu", "first", 1), true))
+	must(t, d.Publish(dispatch("cpu", "last", 1), false))
+	var ids []spec.TaskID
+	for len(ids) < tasks+2 {
+		pulled, err := w.Pull(deadline(t), "cpu", tasks+2-len(ids), patience/2)
+		must(t, err)
+		if len(pulled) == 0 {
+			t.Fatalf("only %d came", len(ids))
+		}
+		for _, d := range pulled {
+			ids = append(ids, d.Task.ID)
+			if d.Task.ID == "first" && d.Epoch != 1 {
+				t.Error("a message was replaced before it was taken")
+			}
+		}
+	}
+	wantNothing(t, w, "cpu")
 }
 
 func doorbellClasses(t *testing.T, w World) {
 	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("h100 x8", "big", 1)))
-	must(t, d.Publish(dispatch("cpu", "small", 1)))
+	must(t, d.Publish(dispatch("h100 x8", "big", 1), false))
+	must(t, d.Publish(dispatch("cpu", "small", 1), false))
 	if ids := pullAll(t, w, "h100 x8", 1); ids[0] != "big" {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -156,7 +186,7 @@ func doorbellClasses(t *testing.T, w World) {
 func doorbellPurge(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	for _, task := range []spec.TaskID{"a", "b", "c"} {
-		must(t, d.Publish(dispatch("cpu", task, 1)))
+		must(t, d.Publish(dispatch("cpu", task, 1), false))
 	}
 	w.Await(bus.StreamTasks, 3)
 	must(t, d.Purge(deadline(t), "cpu", run, "b", 2))
@@ -166,7 +196,7 @@ func doorbellPurge(t *testing.T, w World) {
 		t.Fatalf("pulled %v", ids)
 	}
 	wantNothing(t, w, "cpu")
-	must(t, d.Publish(dispatch("cpu", "b", 1))) // its place is free again
+	must(t, d.Publish(dispatch("cpu", "b", 1), false)) // its place is free again
 	pullAll(t, w, "cpu", 1)
 }
 
@@ -177,7 +207,7 @@ func doorbellMissing(t *testing.T, w World) {
 	if _, err := w.Pull(deadline(t), "cpu", 1, pullWait); !errors.Is(err, bus.ErrMissing) {
 		t.Fatalf("pulled from nothing: %v", err)
 	}
-	must(t, d.Publish(dispatch("cpu", "a", 1)))
+	must(t, d.Publish(dispatch("cpu", "a", 1), false))
 	if err := next(t, failed); err == nil {
 		t.Fatal("heard of no error")
 	}
@@ -193,12 +223,12 @@ func doorbellRestart(t *testing.T, w World) {
 		}
 	})
 	ensure(t, d, true, "cpu")
-	must(t, d.Publish(before))
+	must(t, d.Publish(before, false))
 	pullAll(t, w, "cpu", 1)
 	w.Down()
 	w.Up()
 	ensure(t, d, true, "cpu")
-	must(t, d.Publish(dispatch("cpu", "after", 1)))
+	must(t, d.Publish(dispatch("cpu", "after", 1), false))
 	if ids := pullAll(t, w, "cpu", 1); ids[0] != "after" {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -207,10 +237,10 @@ func doorbellRestart(t *testing.T, w World) {
 // doorbellRenew: what was published before is delivered by the new consumer, and a renewal of what is not there makes it.
 func doorbellRenew(t *testing.T, w World) {
 	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("cpu", "before", 1)))
+	must(t, d.Publish(dispatch("cpu", "before", 1), false))
 	must(t, d.Renew(deadline(t), "cpu"))
 	must(t, d.Renew(deadline(t), "another"))
-	must(t, d.Publish(dispatch("cpu", "after", 1)))
+	must(t, d.Publish(dispatch("cpu", "after", 1), false))
 	if ids := pullAll(t, w, "cpu", 2); ids[0] != "after" || ids[1] != "before" {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -220,7 +250,7 @@ func doorbellTooLarge(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	large := dispatch("cpu", "a", 1)
 	large.Recipe.Stdin = make([]byte, bus.MaxPayloadDefault)
-	wantError(t, d.Publish(large), bus.ErrTooLarge)
+	wantError(t, d.Publish(large, false), bus.ErrTooLarge)
 }
 
 func doorbellFull(t *testing.T, w World) {
@@ -230,7 +260,7 @@ func doorbellFull(t *testing.T, w World) {
 	for n := range uint32(10) {
 		m := dispatch("cpu", "a", n+1)
 		m.Recipe.Stdin = make([]byte, 4<<10)
-		must(t, d.Publish(m))
+		must(t, d.Publish(m, false))
 	}
 	if err := next(t, failed); err == nil {
 		t.Fatal("heard of no error")
@@ -258,7 +288,7 @@ func doorbellTakenOnce(t *testing.T, w World) {
 		}()
 	}
 	for n := range tasks {
-		must(t, d.Publish(dispatch("cpu", spec.TaskID(rune('a'+n)), 1)))
+		must(t, d.Publish(dispatch("cpu", spec.TaskID(rune('a'+n)), 1), n < tasks-1))
 	}
 	seen := map[spec.TaskID]bool{}
 	for range tasks {
@@ -272,7 +302,7 @@ func doorbellTakenOnce(t *testing.T, w World) {
 
 func doorbellTakenThenPurged(t *testing.T, w World) {
 	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("cpu", "a", 1)))
+	must(t, d.Publish(dispatch("cpu", "a", 1), false))
 	pullAll(t, w, "cpu", 1)
 	must(t, d.Purge(deadline(t), "cpu", run, "a", 1)) // nothing is left to purge
 	wantNothing(t, w, "cpu")
