@@ -238,6 +238,9 @@ func writeTimes(line func(string, string, ...any), d *api.TaskDetail) {
 	if d.StartedAt != nil {
 		line("started", "%s on %s %s", ago(d.StartedAt), name(d.Worker), name(d.Host))
 	}
+	if h := d.Hardware; h != nil {
+		line("hardware", "%d x %s, driver %s", len(h.GPUs), name(h.GPU), name(h.Driver))
+	}
 	if d.EndedAt != nil {
 		line("ended", "%s after %s", ago(d.EndedAt), took(d.StartedAt, d.EndedAt))
 	}

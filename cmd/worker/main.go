@@ -23,6 +23,8 @@ func main() { os.Exit(cli.Main(command())) }
 type options struct {
 	dir, class, http string
 	slots            []string
+	gpus             worker.GPUSlots
+	labels           []string
 	heartbeat, grace time.Duration
 	drain            time.Duration
 	memory           string
@@ -42,15 +44,22 @@ type options struct {
 func command() *cobra.Command {
 	o := options{nats: cli.NATSFlags{URL: bus.URLDefault}}
 	cmd := &cobra.Command{
-		Use:   "worker --dir DIR [--slots N | --slots CLASS=N ...] [flags]",
+		Use:   "worker --dir DIR [--slots auto | --slots N | --slots CLASS=N ...] [flags]",
 		Short: "Run experiments",
 		Long: `Run the experiments that coordinators dispatch to the classes of this worker. It needs no workflow file: what to run
 comes with each task. Results are kept on disk until a coordinator has receipted them.
 
+--slots auto makes a slot of each GPU that nvidia-smi shows, or of --gpus-per-slot of them. An experiment sees its slot's GPUs
+and no others (CUDA_VISIBLE_DEVICES). When it has ended, they must be free of processes and have their memory back before
+they are offered again; GPUs that stay in use, have uncorrected ECC errors or do not answer are quarantined until they are
+fit. On a machine without GPUs, auto makes a slot of each processor.
+
 SIGTERM once: nothing new is taken; what runs may finish within --drain-timeout and is then stopped and handed back. Twice:
 at once.`,
 		Example: `  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots 4
-  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots cpu=16 --slots h100x1=8 --drain-timeout 10m`,
+  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots cpu=16 --slots render=2 --drain-timeout 10m
+  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots auto --class h100x1
+  worker --nats nats://10.0.0.5:4222 --dir /scratch/ar --slots auto --gpus-per-slot 4 --class h100x4 --slots cpu=8`,
 		Version: cli.Version(),
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), &o) },
@@ -58,8 +67,13 @@ at once.`,
 	cmd.AddCommand(installCommand())
 	fs := cmd.Flags()
 	fs.StringVar(&o.dir, "dir", "", "`DIR` for this worker's identity, kept results and attempts' files; one worker each (required)")
-	fs.StringVar(&o.class, "class", spec.ClassDefault, "`NAME` of the class that a plain --slots N belongs to")
-	fs.StringSliceVar(&o.slots, "slots", []string{"1"}, "slots: `N`, or CLASS=N, repeatable")
+	fs.StringVar(&o.class, "class", spec.ClassDefault, "`NAME` of the class that --slots N and --slots auto belong to")
+	fs.StringSliceVar(&o.slots, "slots", []string{"1"}, "slots: `N`, auto (one for each GPU), or CLASS=N; repeatable")
+	fs.IntVar(&o.gpus.PerSlot, "gpus-per-slot", 0, "`N` GPUs for each slot of --class, which then must be there (default with auto: 1)")
+	fs.DurationVar(&o.gpus.Release, "gpu-release", worker.GPUReleaseDefault,
+		"how long the GPUs of an ended experiment may stay in use before they are quarantined")
+	fs.DurationVar(&o.gpus.Timeout, "gpu-timeout", worker.GPUTimeoutDefault, "how long nvidia-smi may take to answer")
+	fs.StringSliceVar(&o.labels, "label", nil, "a `NAME=VALUE` that describes this machine, as zone=a; repeatable")
 	fs.DurationVar(&o.heartbeat, "heartbeat", worker.HeartbeatDefault, "time between heartbeats")
 	fs.DurationVar(&o.grace, "grace", worker.GraceDefault, "time between SIGTERM and SIGKILL for experiments that name none")
 	fs.DurationVar(&o.drain, "drain-timeout", 0, "how long experiments may go on after SIGTERM")
@@ -90,8 +104,11 @@ at once.`,
 func run(parent context.Context, o *options) error {
 	ctx, signals := cli.NotifySignals(parent)
 	defer signals.Stop()
-	slots, err := cli.Slots(o.slots, o.class)
+	slots, gpus, err := o.room()
 	if err != nil {
+		return cli.Exit(cli.ExitUsage, err)
+	}
+	if err := checkLabels(o.labels); err != nil {
 		return cli.Exit(cli.ExitUsage, err)
 	}
 	if o.memory != "" {
@@ -110,7 +127,7 @@ func run(parent context.Context, o *options) error {
 	options := o.nats.Options("autoresearch worker", log)
 	options.Retry = true
 	err = worker.Run(ctx, worker.Options{
-		Bus: options, Dir: o.dir, Slots: slots, Heartbeat: o.heartbeat, Grace: o.grace,
+		Bus: options, Dir: o.dir, Slots: slots, GPUs: gpus, Labels: o.labels, Heartbeat: o.heartbeat, Grace: o.grace,
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
 		CheckpointRoot: o.checkpoints, KeepAttempts: o.keepAttempts, KeepCheckpoints: o.keepCheckpoints,
 		Breaker: cmp.Or(o.breaker, -1), Limits: o.limits,

@@ -162,7 +162,10 @@ func (c *call) listWorkers() error {
 	for _, w := range c.view.Workers() {
 		shown := Worker{
 			ID: w.ID, Host: w.Host, Boot: w.Boot, Leaving: w.Leaving, HeardAt: w.Heard.UTC(), Silent: silent(c.view, &w),
-			Slots: []Slots{}, Running: []Holding{}, Others: w.Others,
+			Slots: []Slots{}, Running: []Holding{}, Others: w.Others, Labels: w.Labels, Breaker: w.Breaker,
+		}
+		for _, g := range w.GPUs {
+			shown.GPUs = append(shown.GPUs, GPU(g))
 		}
 		for _, s := range w.Slots {
 			shown.Slots = append(shown.Slots, Slots{Class: s.Class, Total: s.Total, Free: s.Free})

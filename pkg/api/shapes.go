@@ -179,9 +179,10 @@ type Failure struct {
 type TaskDetail struct {
 	Task
 	Spec spec.TaskSpec `json:"spec"`
-	// DurationSeconds, Host and Result are those of the attempt that decided the task.
+	// DurationSeconds, Host, Hardware and Result are those of the attempt that decided the task.
 	DurationSeconds float64             `json:"duration_seconds,omitempty"`
 	Host            string              `json:"host,omitempty"`
+	Hardware        *Hardware           `json:"hardware,omitempty"`
 	Result          *Result             `json:"result,omitempty"`
 	Record          *spec.FailureRecord `json:"failure_record,omitempty"`
 	// Attempts are the newest one and those before it that ended while this leader led.
@@ -274,6 +275,26 @@ type Worker struct {
 	Slots   []Slots       `json:"slots"`
 	Running []Holding     `json:"running"` // of this run
 	Others  int           `json:"others"`  // attempts of other runs
+	Labels  []string      `json:"labels,omitempty"`
+	GPUs    []GPU         `json:"gpus,omitempty"`
+	Breaker string        `json:"breaker,omitempty"` // why it has taken itself out
+}
+
+// GPU is one of a worker's. State is free, busy, checking or quarantined.
+type GPU struct {
+	UUID   string `json:"uuid"`
+	Model  string `json:"model"`
+	Driver string `json:"driver,omitempty"`
+	Class  string `json:"class"`
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"` // why it is not offered
+}
+
+// Hardware is what an attempt had to itself.
+type Hardware struct {
+	GPU    string   `json:"gpu"`
+	GPUs   []string `json:"gpus"` // their UUIDs
+	Driver string   `json:"driver,omitempty"`
 }
 
 // WorkerList lists workers by id.

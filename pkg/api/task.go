@@ -109,6 +109,9 @@ func (c *call) detail(row coordinator.Row) *TaskDetail {
 	if d.Worker == "" {
 		d.Worker = result.Worker
 	}
+	if h := result.Hardware; !h.IsZero() {
+		d.Hardware = &Hardware{GPU: h.GPU, GPUs: append([]string{}, h.GPUs...), Driver: h.Driver}
+	}
 	if len(result.Metrics) > 0 || len(result.Output) > 0 {
 		d.Result = &Result{Metrics: numbers(result.Metrics), Output: spec.Payload(result.Output)}
 	}

@@ -145,7 +145,7 @@ func (c *cursor) recipe(r *spec.Recipe) {
 }
 
 // EncodeUplink returns a worker's message: v version, w worker, b boot, h host, f full, x leaving, s slots, r running,
-// d finished.
+// d finished, l labels, g GPUs, k breaker.
 func EncodeUplink(u *Uplink) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256)}
 	mark := w.openMap()
@@ -158,6 +158,9 @@ func EncodeUplink(u *Uplink) ([]byte, error) {
 	fieldList(&w, "s", u.Slots, (*wire).slots)
 	fieldList(&w, "r", u.Running, (*wire).holding)
 	fieldList(&w, "d", u.Finished, (*wire).attemptRef)
+	fieldTexts(&w, "l", u.Labels)
+	fieldList(&w, "g", u.GPUs, (*wire).gpuStatus)
+	fieldText(&w, "k", u.Breaker)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -186,6 +189,12 @@ func DecodeUplink(data []byte) (*Uplink, error) {
 			u.Running = listOf(c, listedMax, c.holding)
 		case "d":
 			u.Finished = listOf(c, listedMax, c.attemptRef)
+		case "l":
+			u.Labels = listOf(c, labelsMax, c.text)
+		case "g":
+			u.GPUs = listOf(c, gpusMax, c.gpuStatus)
+		case "k":
+			u.Breaker = c.text()
 		default:
 			return false
 		}

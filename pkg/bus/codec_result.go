@@ -15,7 +15,8 @@ const ResultVersion = 1
 
 // EncodeResult returns a TaskResult as Report.Body and Outcome.Body hold it:
 // v version, c children, m metrics, o output (its JSON text), f failure, a attempt, w worker, h host, s started,
-// d duration, r series, R the blob of all their points, A artifacts. It refuses children that spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
+// d duration, r series, R the blob of all their points, A artifacts, g hardware. It refuses children that
+// spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
 func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	if err := checkResult(&r); err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)
@@ -35,6 +36,7 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	fieldList(&w, "r", r.Series, (*wire).series)
 	w.fieldBlob("R", r.SeriesStored)
 	fieldList(&w, "A", r.Artifacts, (*wire).artifact)
+	w.fieldHardware("g", r.Hardware)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -143,6 +145,8 @@ func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 		r.SeriesStored = c.blob()
 	case "A":
 		r.Artifacts = listOf(c, spec.ArtifactsMax, c.artifact)
+	case "g":
+		r.Hardware = c.hardware()
 	default:
 		return false
 	}

@@ -223,7 +223,12 @@ func TestMessageRoundTrip(t *testing.T) {
 		u := &Uplink{Version: 1, Worker: spec.WorkerID("w" + drawText(t, "worker")), Boot: drawUint64(t, "boot"), Full: drawBool(t, "full"),
 			Running: drawList(t, "running", func(t *rapid.T) Holding {
 				return Holding{AttemptRef: drawRef(t), Started: drawTime(t, "started"), Progress: drawText(t, "progress"), Metrics: drawMetrics(t)}
-			}), Finished: drawList(t, "finished", drawRef)}
+			}), Finished: drawList(t, "finished", drawRef), Breaker: drawText(t, "breaker"),
+			Labels: drawList(t, "labels", func(t *rapid.T) string { return drawText(t, "label") }),
+			GPUs: drawList(t, "gpus", func(t *rapid.T) spec.GPUStatus {
+				return spec.GPUStatus{UUID: drawText(t, "uuid"), Model: drawText(t, "model"), Class: drawText(t, "class"),
+					State: drawText(t, "state"), Reason: drawText(t, "reason"), Driver: drawText(t, "driver")}
+			})}
 		if data, err = EncodeUplink(u); err != nil {
 			t.Fatal(err)
 		}
@@ -239,6 +244,8 @@ func TestResultRoundTrip(t *testing.T) {
 			Metrics: drawMetrics(t), Failure: drawFailure(t), Attempt: drawUint32(t, "attempt"),
 			Worker: spec.WorkerID(drawText(t, "worker")), Host: drawText(t, "host"), Started: drawTime(t, "started"),
 			Duration: time.Duration(drawInt64(t, "duration")),
+			Hardware: spec.Hardware{GPU: drawText(t, "gpu"), Driver: drawText(t, "driver"),
+				GPUs: drawList(t, "gpus", func(t *rapid.T) string { return drawText(t, "uuid") })},
 			Children: drawList(t, "children", func(t *rapid.T) spec.TaskSpec {
 				return spec.TaskSpec{ID: "c", Priority: drawFloat(t, "priority"), Payload: spec.Payload(drawJSON(t, "payload")), Extra: drawExtra(t)}
 			}),

@@ -57,6 +57,11 @@ type Uplink struct {
 	Running []Holding
 	// Finished lists results sent but not yet receipted. (Bounded to the oldest 1000; the rest follow.)
 	Finished []AttemptRef
+	// Labels, GPUs and Breaker (why the worker has taken itself out; "" when it has not) are for people to see, in full
+	// heartbeats.
+	Labels  []string
+	GPUs    []spec.GPUStatus
+	Breaker string
 }
 
 // Demand is what a run's leader tells the leaders of the other runs, over core NATS (it may be lost; the next one tells the

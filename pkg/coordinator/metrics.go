@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +45,8 @@ var (
 	descNATS       = prometheus.NewDesc("autoresearch_nats_connected", "1 while the coordinator is connected to NATS.", nil, nil)
 	descReconnects = prometheus.NewDesc("autoresearch_nats_reconnects_total", "Times the connection to NATS was lost and came back.", nil, nil)
 	descAlarm      = prometheus.NewDesc("autoresearch_alarm", "1 while the journal is gone or damaged and the run is stopped.", nil, nil)
+	descWorkers    = prometheus.NewDesc("autoresearch_workers", "Workers that were heard of in the last quarter of an hour.", nil, nil)
+	descGPUs       = prometheus.NewDesc("autoresearch_gpus", "GPUs of these workers by class and state.", []string{"class", "state"}, nil)
 )
 
 func newMetrics(c *Coordinator) *metrics {
@@ -89,7 +92,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		descTasks, descTotal, descLeader, descEpoch, descJournal, descMirror, descBest, descAlarm, descActive, descKind,
-		descSlots, descWant, descUsed, descNATS, descReconnects,
+		descSlots, descWant, descUsed, descNATS, descReconnects, descWorkers, descGPUs,
 	} {
 		ch <- d
 	}
@@ -116,6 +119,29 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descJournal, float64(t.ledger.position().seq))
 	gauge(descMirror, float64(t.mirror.reach().seq))
 	m.collectRun(ch, t)
+	collectWorkers(ch, t.roster.workers(t.c.host.Now()))
+}
+
+// collectWorkers counts workers and their GPUs. Classes beyond a bound are left out: workers name them.
+func collectWorkers(ch chan<- prometheus.Metric, workers []Worker) {
+	const classesMax = 100
+	classes := map[string]map[string]int{}
+	for i := range workers {
+		for _, g := range workers[i].GPUs {
+			if classes[g.Class] == nil && len(classes) < classesMax {
+				classes[g.Class] = map[string]int{spec.GPUFree: 0, spec.GPUBusy: 0, spec.GPUChecking: 0, spec.GPUQuarantined: 0}
+			}
+			if _, known := classes[g.Class][g.State]; known {
+				classes[g.Class][g.State]++
+			}
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(descWorkers, prometheus.GaugeValue, float64(len(workers)))
+	for class, states := range classes {
+		for state, count := range states {
+			ch <- prometheus.MustNewConstMetric(descGPUs, prometheus.GaugeValue, float64(count), strings.ToValidUTF8(class, "?"), state)
+		}
+	}
 }
 
 func (m *metrics) collectRun(ch chan<- prometheus.Metric, t *term) {

@@ -21,6 +21,10 @@ type Worker struct {
 	// Running are its attempts of this run; Others counts those of other runs.
 	Running []spec.Holding
 	Others  int
+	// Labels, GPUs and Breaker (why it takes nothing; "" when it does) are as it said them.
+	Labels  []string
+	GPUs    []spec.GPUStatus
+	Breaker string
 	// Heard is when it was heard last, by the leader's wall clock.
 	Heard time.Time
 }
@@ -41,8 +45,9 @@ func newRoster(run spec.RunName) *roster {
 	return &roster{run: run, byID: make(map[spec.WorkerID]*Worker)}
 }
 
-// hear takes one message of a worker. The slices it keeps are replaced, never changed.
-func (r *roster) hear(u *bus.Uplink, now time.Time) {
+// hear takes one message of a worker, and returns those of its GPUs that have just been quarantined. The slices it keeps
+// are replaced, never changed.
+func (r *roster) hear(u *bus.Uplink, now time.Time) (quarantined []spec.GPUStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w, known := r.byID[u.Worker]
@@ -54,7 +59,7 @@ func (r *roster) hear(u *bus.Uplink, now time.Time) {
 		r.byID[u.Worker] = w
 	}
 	if u.Boot < w.Boot {
-		return
+		return nil
 	}
 	w.Host, w.Heard = cmp.Or(u.Host, w.Host), now
 	ours := slices.DeleteFunc(slices.Clone(u.Running), func(h spec.Holding) bool { return h.Run != r.run })
@@ -62,9 +67,26 @@ func (r *roster) hear(u *bus.Uplink, now time.Time) {
 		w.Running = append(slices.DeleteFunc(slices.Clone(w.Running), func(h spec.Holding) bool {
 			return slices.ContainsFunc(ours, func(n spec.Holding) bool { return n.AttemptRef == h.AttemptRef })
 		}), ours...)
-		return
+		return nil
 	}
+	quarantined = newlyQuarantined(w.GPUs, u.GPUs)
 	w.Leaving, w.Slots, w.Running, w.Others = u.Leaving, u.Slots, ours, len(u.Running)-len(ours)
+	w.Labels, w.GPUs, w.Breaker = u.Labels, u.GPUs, u.Breaker
+	return quarantined
+}
+
+// newlyQuarantined returns the GPUs that are quarantined now and were not before.
+func newlyQuarantined(before, now []spec.GPUStatus) (list []spec.GPUStatus) {
+	was := map[string]bool{}
+	for _, g := range before {
+		was[g.UUID] = g.State == spec.GPUQuarantined
+	}
+	for _, g := range now {
+		if g.State == spec.GPUQuarantined && !was[g.UUID] {
+			list = append(list, g)
+		}
+	}
+	return list
 }
 
 func (r *roster) forget(now time.Time) {

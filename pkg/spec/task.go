@@ -100,6 +100,8 @@ type TaskResult struct {
 	// Worker and Host say where it ran.
 	Worker WorkerID
 	Host   string
+	// Hardware is what the attempt had there to itself.
+	Hardware Hardware
 	// Started is the wall-clock start; zero when the attempt never started. Duration is its wall time.
 	Started  time.Time
 	Duration time.Duration

@@ -153,6 +153,8 @@ type Attempt struct {
 	// Dir is this attempt's own directory for files; CheckpointDir lies in it, seeded from an earlier attempt's.
 	Dir           string
 	CheckpointDir string
+	// GPUs are the UUIDs of the GPUs that are this attempt's alone.
+	GPUs []string
 	// Progress may be called at any time, from any goroutine: line is one progress line for people, metrics are the
 	// latest values. Both ride along with the next heartbeat.
 	Progress func(line string, metrics map[string]float64)

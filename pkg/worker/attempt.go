@@ -39,6 +39,7 @@ type attempt struct {
 	ref      bus.AttemptRef
 	dispatch *bus.Dispatch
 	pool     *pool
+	unit     *unit // the GPUs of its slot; nil when it has none
 	started  time.Time
 	ctx      context.Context
 	cancel   context.CancelCauseFunc

@@ -37,7 +37,10 @@ func (w *worker) runCommand(a *attempt) outcome {
 	if err != nil {
 		return w.notStarted(a, fmt.Sprintf("start %q", a.dispatch.Recipe.Argv[0]), err)
 	}
-	e := ending{exit: ended, recipe: &a.dispatch.Recipe, progressed: a.news.hasProgressed(), stderr: out.tail.lastLines()}
+	e := ending{
+		exit: ended, recipe: &a.dispatch.Recipe, progressed: a.news.hasProgressed(), stderr: out.tail.lastLines(),
+		hardware: w.ledger.sickness(a),
+	}
 	if ended.sent != 0 {
 		e.stop, e.stall = a.stopCause(), a.stall
 	}
@@ -139,7 +142,7 @@ func (w *worker) gatherEvidence(e *ending, out *captured, oomsBefore int64) {
 	if e.exit.code == 0 || e.stop != nil {
 		return
 	}
-	e.hardware = out.tail.hardwareFault()
+	e.hardware = cmp.Or(out.tail.hardwareFault(), e.hardware)
 	if e.memory = out.tail.outOfMemory(); e.memory == "" && e.exit.killedByOthers() {
 		e.memory = w.oom.evidence(oomsBefore)
 	}

@@ -16,8 +16,8 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// The environment of an experiment, on top of the worker's own; the recipe's comes on top of this. Variables of the worker
-// that begin with AUTORESEARCH_ are not passed on.
+// The environment of an experiment, on top of the worker's own; the recipe's comes on top of this, and which GPUs it has on
+// top of all. Variables of the worker that begin with AUTORESEARCH_ are not passed on.
 const (
 	EnvTaskID        = "AUTORESEARCH_TASK_ID"
 	EnvRun           = "AUTORESEARCH_RUN"
@@ -149,7 +149,7 @@ func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) []str
 	if resumed {
 		env = append(env, EnvResumed+"=1")
 	}
-	return dedupe(append(env, a.dispatch.Recipe.Env...))
+	return dedupe(append(append(env, a.dispatch.Recipe.Env...), w.gpuEnv(a)...))
 }
 
 // dedupe keeps the last of equal names. NUL, which a task's id may hold and no environment, is left out.

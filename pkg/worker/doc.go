@@ -12,6 +12,7 @@
 //	publish.go   and from there to the run's results stream, until control.go hears the leader's receipt
 //	attemptlog.go notes each start, end and receipt for autoresearch verify
 //	heartbeat.go tells the leaders what ledger.go holds
+//	gpu.go       gives slots their GPUs, gpukeep.go looks at them and takes those out that are not fit
 //
 // What a worker holds is listed in every full heartbeat from the moment it is claimed to its receipt: first as running,
 // then, once its result was published or tried to, as finished.
@@ -20,7 +21,8 @@
 //
 // Run owns all of them and has waited for each when it returns: one pull loop a class; the heartbeat loop, which alone
 // sends uplinks; the commit loop, which alone writes the spool; one sender a run that has something to send; one goroutine
-// an attempt, and one more, tied to an OS thread, for its process; the HTTP server; the watch for Options.Kill. The
+// an attempt, and one more, tied to an OS thread, for its process; the keeper of the GPUs, which alone waits for
+// nvidia-smi, though attempts may wait for its next look before they begin; the HTTP server; the watch for Options.Kill. The
 // link calls onAnswer and onReconnect from goroutines of its own. Timers of attempts run short functions. Only a Runner
 // that ignores its context outlives Run.
 //

@@ -97,6 +97,9 @@ func (w *worker) unreadiness() (reasons []string) {
 		if p.unserved {
 			reasons = append(reasons, fmt.Sprintf("class %s: no coordinator serves it", p.class))
 		}
+		if p.out > 0 && p.out == p.size {
+			reasons = append(reasons, fmt.Sprintf("class %s: none of its GPUs is fit", p.class))
+		}
 	}
 	return reasons
 }

@@ -50,6 +50,8 @@ func (w *worker) pauseNotice(ctx context.Context) {
 // that loop has ended.
 func (w *worker) heartbeat() (next time.Duration) {
 	u, lease := w.ledger.heartbeat()
+	u.Labels, u.GPUs = w.o.Labels, w.ledger.gpuStatus()
+	_, u.Breaker, _ = w.breaker.state(time.Now())
 	w.sendUplink(u)
 	next = w.o.Heartbeat
 	if lease > 0 {
@@ -73,7 +75,7 @@ func (w *worker) sendUplink(u *bus.Uplink) {
 		for i := range u.Running {
 			u.Running[i].Progress, u.Running[i].Metrics = "", nil
 		}
-		u.Finished = nil
+		u.Finished, u.GPUs = nil, nil
 		err = w.link.uplink(u)
 	}
 	if err != nil {

@@ -35,6 +35,9 @@ type pool struct {
 	class string
 	size  int
 	busy  int
+	// units are the GPUs of the slots, nil where they have none. out counts those that are being checked or quarantined.
+	units []*unit
+	out   int
 	// deaf says that the class cannot pull: it offers no slot.
 	deaf bool
 	// freed has a token after slots became free.
@@ -86,6 +89,7 @@ type ledger struct {
 	leaving  bool
 	most     int           // attempts a class may run at once; -1: as many as it has slots
 	active   int           // attempts without an outcome
+	unlooked chan struct{} // has a token after GPUs were given back; nil where slots have none
 	idle     chan struct{} // has a token after active became 0
 }
 
@@ -118,10 +122,11 @@ func (l *ledger) offered(p *pool) int {
 
 // room is offered, under the lock.
 func (l *ledger) room(p *pool) int {
+	room := p.size - p.busy - p.out
 	if l.most >= 0 {
-		return max(0, min(l.most, p.size)-p.busy)
+		room = min(room, l.most-p.busy)
 	}
-	return p.size - p.busy
+	return max(0, room)
 }
 
 // bound changes how many attempts a class may run at once; -1 is no bound.
@@ -146,6 +151,7 @@ func (l *ledger) hold(a *attempt) bool {
 	l.running[key] = a
 	l.fresh = append(l.fresh, a)
 	a.pool.busy++
+	a.unit = a.pool.take(a.started)
 	l.active++
 	return true
 }
@@ -175,10 +181,15 @@ func (l *ledger) letGo(a *attempt) {
 
 // release is letGo with the lock held.
 func (l *ledger) release(a *attempt) {
-	if a.slotHolds--; a.slotHolds == 0 {
-		a.pool.busy--
-		notify(a.pool.freed)
+	if a.slotHolds--; a.slotHolds > 0 {
+		return
 	}
+	a.pool.busy--
+	if a.unit != nil {
+		a.pool.move(a.unit, spec.GPUChecking, "an attempt on it has just ended", time.Now())
+		notify(l.unlooked)
+	}
+	notify(a.pool.freed)
 }
 
 // notify leaves a token in ch unless there is one.

@@ -30,6 +30,9 @@ type metrics struct {
 	breakerTrips prometheus.Counter
 	logDropped   prometheus.Counter
 
+	gpuLook                      prometheus.Histogram
+	gpuLookFailures, quarantines prometheus.Counter
+
 	state *stateCollector
 }
 
@@ -75,6 +78,9 @@ func newMetrics(w *worker) *metrics {
 		spoolFailures:     counter("spool_failures_total", "Writes to the spool that failed; the results stay in memory."),
 		logDropped:        counter("log_dropped_bytes_total", "Bytes of attempts' output that were not sent to NATS; their files may have them."),
 		breakerTrips:      counter("breaker_trips_total", "Times the worker took itself out: its attempts failed in a row in one way."),
+		gpuLook:           histogram("gpu_look_seconds", "Time that nvidia-smi took to answer."),
+		gpuLookFailures:   counter("gpu_look_failures_total", "Times nvidia-smi failed or did not answer."),
+		quarantines:       counter("gpu_quarantines_total", "Times the GPUs of a slot were quarantined."),
 		state:             &stateCollector{worker: w},
 	}
 }
@@ -102,7 +108,7 @@ func (m *metrics) ended(class string, o outcome, took time.Duration) {
 func (m *metrics) register(registerer prometheus.Registerer) (unregister func(), err error) {
 	all := []prometheus.Collector{
 		m.attempts, m.duration, m.launch, m.cleanup, m.strays, m.swept, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
-		m.publishFailures, m.spoolFailures, m.logDropped, m.breakerTrips, m.state,
+		m.publishFailures, m.spoolFailures, m.logDropped, m.breakerTrips, m.gpuLook, m.gpuLookFailures, m.quarantines, m.state,
 	}
 	var added []prometheus.Collector
 	unregister = func() {
@@ -125,7 +131,10 @@ func (m *metrics) register(registerer prometheus.Registerer) (unregister func(),
 
 var (
 	slotsDesc = prometheus.NewDesc(metricPrefix+"slots",
-		"Slots by class and state: free, busy, or deaf (free, but the class cannot pull).", []string{"class", "state"}, nil)
+		"Slots by class and state: free, busy, deaf (free, but the class cannot pull), or out (their GPUs are not fit).",
+		[]string{"class", "state"}, nil)
+	gpusDesc = prometheus.NewDesc(metricPrefix+"gpus", "GPUs by class and state: free, busy, checking or quarantined.",
+		[]string{"class", "state"}, nil)
 	natsDesc       = prometheus.NewDesc(metricPrefix+"nats_connected", "1 while the worker is connected to NATS.", nil, nil)
 	breakerDesc    = prometheus.NewDesc(metricPrefix+"breaker_open", "1 while the worker has taken itself out.", nil, nil)
 	spoolBytesDesc = prometheus.NewDesc(metricPrefix+"spool_bytes", "Size of the spool file.", nil, nil)
@@ -139,7 +148,7 @@ type stateCollector struct{ worker *worker }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{slotsDesc, natsDesc, breakerDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
+	for _, desc := range []*prometheus.Desc{slotsDesc, gpusDesc, natsDesc, breakerDesc, spoolBytesDesc, spoolDesc, unreceiptDesc} {
 		ch <- desc
 	}
 }
@@ -150,7 +159,8 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
 	}
 	for _, s := range c.worker.ledger.slots() {
-		idle := map[bool]int{s.deaf: s.size - s.busy}
+		idle := map[bool]int{s.deaf: max(0, s.size-s.busy-s.out)}
+		gauge(slotsDesc, s.out, s.class, "out")
 		gauge(slotsDesc, s.busy, s.class, "busy")
 		gauge(slotsDesc, idle[false], s.class, "free")
 		gauge(slotsDesc, idle[true], s.class, "deaf")
@@ -160,6 +170,16 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		connected = 1
 	}
 	gauge(natsDesc, connected)
+	gpus := map[[2]string]int{}
+	for _, g := range c.worker.ledger.gpuStatus() {
+		for _, state := range []string{spec.GPUFree, spec.GPUBusy, spec.GPUChecking, spec.GPUQuarantined} {
+			gpus[[2]string{g.Class, state}] += 0
+		}
+		gpus[[2]string{g.Class, g.State}]++
+	}
+	for key, count := range gpus {
+		gauge(gpusDesc, count, key[0], key[1])
+	}
 	open := 0
 	if most, _, _ := c.worker.breaker.state(time.Now()); most >= 0 {
 		open = 1

@@ -85,19 +85,30 @@ func TestDeafClass(t *testing.T) {
 // slotsMetric returns the slots by class and state.
 func slotsMetric(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
+	return readMetric(t, registry, metricPrefix+"slots")
+}
+
+// readMetric returns the values of a gauge or counter by its labels' values, with a space between.
+func readMetric(t *testing.T, registry *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	slots := map[string]float64{}
+	values := map[string]float64{}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
-			if family.GetName() == metricPrefix+"slots" {
-				slots[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetGauge().GetValue()
+			if family.GetName() != name {
+				continue
 			}
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetValue())
+			}
+			values[strings.Join(labels, " ")] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
-	return slots
+	return values
 }
 
 // TestStalledPull: a pull that never returns is given up by the watchdog and made again.

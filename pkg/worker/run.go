@@ -56,6 +56,10 @@ type Options struct {
 	KeepCheckpoints time.Duration
 	// Slots is the number of slots of each class.
 	Slots map[string]int
+	// GPUs says which slots have GPUs; none when nil. Their class is added to Slots.
+	GPUs *GPUSlots
+	// Labels are what the worker says of itself, as "zone=a".
+	Labels []string
 	// Runners execute kinds in this process and take precedence over recipes.
 	Runners map[string]spec.Runner
 	// PassEnv says which of this process's environment variables commands get; all when nil, but never those that begin
@@ -174,6 +178,7 @@ type worker struct {
 	health  *health
 
 	ledger   *ledger
+	gpus     *gpus // nil where no slot has any
 	commits  commits
 	outboxes outboxes
 	breaker  breaker
@@ -202,6 +207,10 @@ func Run(ctx context.Context, o Options) error { return run(ctx, o, dial) }
 
 // run is Run over any link.
 func run(ctx context.Context, o Options, dial func(context.Context, *Options, spec.WorkerID) (link, error)) (err error) {
+	found, err := findGPUs(ctx, &o)
+	if err != nil {
+		return err
+	}
 	o, err = o.withDefaults()
 	if err != nil {
 		return err
@@ -211,6 +220,7 @@ func run(ctx context.Context, o Options, dial func(context.Context, *Options, sp
 		return err
 	}
 	defer func() { err = errors.Join(err, closeFiles()) }()
+	w.equip(found)
 	unregister, err := w.metrics.register(o.Registerer)
 	if err != nil {
 		return err
@@ -322,6 +332,7 @@ func (w *worker) run(ctx context.Context) error {
 	stopBeating := w.startHeartbeats()
 	defer stopBeating()
 
+	defer w.startGPUs()()
 	stopSweeping := w.startSweeps()
 	defer stopSweeping()
 

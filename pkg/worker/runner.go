@@ -25,11 +25,14 @@ func (w *worker) execute(a *attempt) {
 	defer w.fileUnreturned(a)
 	kind := a.dispatch.Task.Kind
 	missing := w.fetch(a)
+	trouble := w.awaitGPUs(a)
 	switch runner := w.o.Runners[kind]; {
 	case a.ctx.Err() != nil:
 		w.finish(a, endedBy(a.stopCause(), nil, &a.dispatch.Recipe))
 	case missing != nil:
 		w.finish(a, failed(missing))
+	case trouble != "":
+		w.finish(a, handedBack(trouble, &a.dispatch.Recipe))
 	case runner != nil:
 		w.conclude(a, w.callRunner(a, runner))
 	case len(a.dispatch.Recipe.Argv) == 0 || a.dispatch.Recipe.Argv[0] == "":
@@ -60,7 +63,7 @@ func (w *worker) callRunner(a *attempt, runner spec.Runner) outcome {
 	files := w.filesOf(a)
 	given := spec.Attempt{
 		Run: a.ref.Run, Task: a.dispatch.Task, Number: a.ref.Attempt, Claim: a.ref.Claim, Recipe: a.dispatch.Recipe,
-		Dir: files.dir, CheckpointDir: files.checkpoint, Progress: a.news.note,
+		Dir: files.dir, CheckpointDir: files.checkpoint, GPUs: a.hardware().GPUs, Progress: a.news.note,
 	}
 	a.watchLimits(w.stop)
 	ctx := context.WithValue(a.ctx, preparerKey{}, preparer{worker: w, attempt: a})
@@ -149,6 +152,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	result.Series, result.SeriesStored = inlineSeries(a.news.series()), a.kept.series
 	result.Artifacts = a.kept.artifacts
 	result.Attempt, result.Worker, result.Host = a.ref.Attempt, w.who.ID, w.host
+	result.Hardware = a.hardware()
 	result.Started, result.Duration = a.started, now.Sub(a.started)
 	job := jobID(a.ref)
 	if result.Failure != nil {

@@ -35,8 +35,14 @@ func start(t *testing.T, name string, args ...string) *process {
 // startIn is start in a given directory.
 func startIn(t *testing.T, dir, name string, args ...string) *process {
 	t.Helper()
+	return startWith(t, dir, nil, name, args...)
+}
+
+// startWith is startIn with more in the program's environment.
+func startWith(t *testing.T, dir string, env []string, name string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(binary(name), args...), output: &output{}, exited: make(chan struct{})}
-	p.cmd.Dir = dir
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	// A group of its own keeps a signal at the terminal from it; no test leaves it behind.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -1,0 +1,79 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// playedGPUs are two GPUs as nvidia-smi shows them; a file says which processes use them.
+const playedGPUs = `case "$1" in
+--query-gpu=*)
+  echo 'GPU-one, NVIDIA H100, 00000000:3B:00.0, 580.65, 4, 0, Disabled'
+  echo 'GPU-two, NVIDIA H100, 00000000:5D:00.0, 580.65, 4, 0, Disabled';;
+--query-compute-apps=*) cat "$here/processes";;
+esac
+`
+
+// playNVIDIA returns a folder with an nvidia-smi for PATH.
+func playNVIDIA(t *testing.T) (dir string) {
+	t.Helper()
+	played, err := filepath.Abs("../../internal/gpu/testdata/nvidia-smi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	if err := os.Symlink(played, filepath.Join(dir, "nvidia-smi")); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "script"), playedGPUs)
+	writeFile(t, filepath.Join(dir, "processes"), "")
+	return dir
+}
+
+// TestGPUs: a worker with an nvidia-smi in its PATH gives each experiment a GPU, says what each result had, and what is
+// wrong with the GPUs that it does not offer.
+func TestGPUs(t *testing.T) {
+	t.Parallel()
+	dir := playNVIDIA(t)
+	f := newFleet(t, 4, nil)
+	f.workflow = f.lab.write("gpu.yaml", `
+name: gpus
+objective: {metric: loss, direction: minimize}
+kinds:
+  default:
+    command: [/bin/sh, -c, 'echo "[autoresearch] loss=1"; echo "{{.payload.leave}}" > `+dir+`/processes; test "$CUDA_DEVICE_ORDER $CUDA_VISIBLE_DEVICES" = "PCI_BUS_ID {{.payload.want}}"']
+    class: h100x1
+initial:
+  - {id: first, payload: {want: GPU-one, leave: "4711, GPU-one"}}
+`)
+	coordinator := f.daemon("coordinator", "--workflow", f.workflow, "--workdir", t.TempDir())
+	coordinator.awaitRole("leader")
+	worker := startWith(t, dir, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "worker", "--nats", f.nats.url(),
+		"--dir", f.newWorkerDir(), "--slots", "auto", "--class", "h100x1", "--label", "zone=a", "--gpu-release", "200ms")
+	await := func(want string, args ...string) {
+		t.Helper()
+		eventually(t, strings.Join(args, " ")+" says "+want, func() string {
+			text := ask(t, append(args, "--server", coordinator.url)...)
+			if !strings.Contains(text, want) {
+				return text
+			}
+			return ""
+		})
+	}
+	await("completed", "show", "first")
+	await("1 x NVIDIA H100, driver 580.65", "show", "first")
+	await(`"GPU-one"`, "show", "first", "-o", "json")
+	await("2 x NVIDIA H100", "workers")
+	await("zone=a", "workers")
+	await("GPU-one on", "workers")
+	await("held by process 4711", "workers")
+	ask(t, "submit", "--server", coordinator.url, "--id", "second", "--payload", `{"want": "GPU-two", "leave": "4711, GPU-one"}`)
+	await("completed", "show", "second")
+	coordinator.says("a worker has quarantined a GPU.*GPU-one")
+	worker.says("GPUs are quarantined")
+	coordinator.awaitMetric(`autoresearch_gpus{class="h100x1",state="quarantined"}`, 1)
+}
