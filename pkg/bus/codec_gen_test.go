@@ -167,7 +167,7 @@ func drawTask(t *rapid.T) *spec.Task {
 	}
 	if drawBool(t, "leased") {
 		task.Lease = &spec.Lease{
-			Attempt: drawUint32(t, "attempt"), Claim: spec.ClaimID(drawUint64(t, "claim")),
+			Avoid: spec.WorkerID(drawText(t, "avoid")), Attempt: drawUint32(t, "attempt"), Claim: spec.ClaimID(drawUint64(t, "claim")),
 			Worker: spec.WorkerID(drawText(t, "worker")), Boot: drawUint64(t, "boot"),
 			Class: drawText(t, "class"), Until: spec.EngineTime(drawInt64(t, "until")),
 		}

@@ -20,7 +20,7 @@ func fieldList[T any](w *wire, key string, items []T, write func(*wire, *T)) {
 
 // EncodeDispatch returns a doorbell message: v version, n run, u run UUID, e epoch, k class, t task (T if a blob holds its
 // payload or its input: a worker that knows nothing of blobs must not take it for whole), a attempt, r recipe, i blob of its standard
-// input, l lease in nanoseconds, m the largest result. A zero Version is written as MessageVersion, here and in the other messages.
+// input, l lease in nanoseconds, m the largest result, w the worker to avoid. A zero Version is written as MessageVersion, here and in the other messages.
 func EncodeDispatch(d *Dispatch) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256+len(d.Task.Payload))}
 	mark := w.openMap()
@@ -41,6 +41,7 @@ func EncodeDispatch(d *Dispatch) ([]byte, error) {
 	w.fieldBlob("i", d.Stdin)
 	fieldInt(&w, "l", d.LeaseTTL)
 	fieldInt(&w, "m", d.ResultMax)
+	fieldText(&w, "w", d.Avoid)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -80,6 +81,8 @@ func DecodeDispatch(data []byte) (*Dispatch, error) {
 			d.LeaseTTL = time.Duration(c.int())
 		case "m":
 			d.ResultMax = c.int()
+		case "w":
+			d.Avoid = spec.WorkerID(c.text())
 		default:
 			return false
 		}

@@ -232,7 +232,7 @@ func (c *cursor) loss() (l spec.Loss) {
 	return l
 }
 
-// lease writes a Lease: a attempt, c claim, w worker, b boot, k class, u until.
+// lease writes a Lease: a attempt, c claim, w worker, b boot, k class, u until, v avoid.
 func (w *wire) lease(l *spec.Lease) {
 	mark := w.openMap()
 	fieldUint(w, "a", l.Attempt)
@@ -241,6 +241,7 @@ func (w *wire) lease(l *spec.Lease) {
 	fieldUint(w, "b", l.Boot)
 	fieldText(w, "k", l.Class)
 	fieldInt(w, "u", l.Until)
+	fieldText(w, "v", l.Avoid)
 	w.closeMap(mark)
 }
 
@@ -260,6 +261,8 @@ func (c *cursor) lease() *spec.Lease {
 			l.Class = c.text()
 		case "u":
 			l.Until = spec.EngineTime(c.int())
+		case "v":
+			l.Avoid = spec.WorkerID(c.text())
 		default:
 			return false
 		}

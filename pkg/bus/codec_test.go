@@ -194,7 +194,7 @@ func TestMessageRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := &Dispatch{
 			Version: 1, Run: spec.RunName("r" + drawText(t, "run")), RunID: drawText(t, "uuid"), Epoch: drawUint64(t, "epoch"),
-			Class: drawText(t, "class"), Task: drawSpec(t), Attempt: drawUint32(t, "attempt"), LeaseTTL: time.Duration(drawInt64(t, "ttl")),
+			Class: drawText(t, "class"), Avoid: spec.WorkerID(drawText(t, "avoid")), Task: drawSpec(t), Attempt: drawUint32(t, "attempt"), LeaseTTL: time.Duration(drawInt64(t, "ttl")),
 			Recipe: spec.Recipe{
 				Argv: drawList(t, "argv", func(t *rapid.T) string { return drawText(t, "arg") }), Stdin: drawBytes(t, "stdin"),
 				Timeout: time.Duration(drawInt64(t, "timeout")), Proposer: drawBool(t, "proposer"),

@@ -31,6 +31,8 @@ type Dispatch struct {
 	Task    spec.TaskSpec
 	Attempt uint32
 	Recipe  spec.Recipe
+	// Avoid is the worker that is to hand the attempt back at once, as a preemption with cause declined: others can run it.
+	Avoid spec.WorkerID
 	// Stdin names the recipe's standard input where that is too large for the message: then Recipe.Stdin is empty.
 	Stdin spec.Blob
 	// LeaseTTL tells the worker how long its lease lasts unless heartbeats extend it.

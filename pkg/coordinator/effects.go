@@ -48,7 +48,7 @@ func (l *leader) ring(t *spec.Task, more bool) error {
 	dispatch := &bus.Dispatch{
 		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
-		ResultMax: l.resultMax,
+		ResultMax: l.resultMax, Avoid: t.Lease.Avoid,
 	}
 	err = l.ports.doorbell.Publish(dispatch, more)
 	if errors.Is(err, bus.ErrTooLarge) {

@@ -135,7 +135,7 @@ func (e *Engine) checkLimits(now Now) {
 
 func (e *Engine) dispatch(now Now, t *task) {
 	e.leave(t)
-	t.dispatch(now, e.cfg.LeaseTTL)
+	t.dispatch(now, e.cfg.LeaseTTL, e.toAvoid(t))
 	e.enter(now, t)
 	e.out.Publish = append(e.out.Publish, t.hand())
 }

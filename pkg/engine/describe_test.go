@@ -27,7 +27,11 @@ func describe(out *Output) string {
 		if i >= len(out.Publish)-out.Again {
 			again = " again"
 		}
-		line("publish %s/%d to %s%s", t.Spec.ID, t.Attempt, t.Lease.Class, again)
+		avoid := ""
+		if t.Lease.Avoid != "" {
+			avoid = " but " + string(t.Lease.Avoid)
+		}
+		line("publish %s/%d to %s%s%s", t.Spec.ID, t.Attempt, t.Lease.Class, avoid, again)
 	}
 	for _, w := range out.Purge {
 		line("purge %s/%d from %s", w.Task, w.Attempt, w.Class)

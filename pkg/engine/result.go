@@ -87,6 +87,7 @@ func (e *Engine) failed(now Now, t *task, r Reported) {
 	case r.Failure.Retryable && int(t.Failures) < t.policy.Retries:
 		t.edit().Failures++
 		e.counts.Retries++
+		t.failedOn(t.Lease.Worker, r.Failure)
 		e.requeue(now, t, t.backoff(cmp.Or(t.policy.Backoff, e.cfg.BackoffBase), &e.cfg))
 	default:
 		t.edit().Failures++
@@ -104,6 +105,11 @@ func (e *Engine) close(t *task, attempt uint32) {
 
 // preempted puts a task back whose worker gave it up: not a failure, but not for ever either.
 func (e *Engine) preempted(now Now, t *task, r Reported) {
+	if r.Failure.Cause() == spec.CauseDeclined && t.avoid != "" {
+		t.declined++
+		e.requeue(now, t, declineDelay)
+		return
+	}
 	e.counts.Preempted++
 	t.edit().Preempted++
 	if int(t.Preempted) <= cmp.Or(t.policy.MaxPreempted, e.cfg.MaxPreempted) {

@@ -361,7 +361,7 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 			Task: spec.TaskID(l.word(0)), Order: uint64(l.number(t, "order", 0)), Children: readChildren(t, l),
 			StopReason: l.value("stop", ""),
 		}
-		if l.has("fail") {
+		if l.has("fail") || l.value("cause", "") != "" {
 			ev.Failure = &spec.FailureRecord{Kind: spec.PlanningFailed, Phase: spec.PhasePlanning, Message: "the hook failed"}
 		}
 		return ev
@@ -484,7 +484,7 @@ func readReport(t *testing.T, l line, _ uint64) Event {
 	if body := l.value("body", ""); body != "" {
 		r.Body = []byte(body)
 	}
-	if l.has("fail") {
+	if l.has("fail") || l.value("cause", "") != "" {
 		r.Failure = &spec.FailureRecord{
 			Kind: spec.JobRuntimeFailed, Phase: spec.PhaseJob, Message: "exit 1", Retryable: l.has("retryable"),
 		}

@@ -27,6 +27,8 @@ type task struct {
 	depth        int32           // in the tree, 1 for a root
 	heard        spec.WallTime   // when a heartbeat last listed the attempt that is leased; 0: never
 	progress     string          // what it said then
+	avoid        spec.WorkerID   // where its hardware failed last; forgotten by a new leader
+	declined     int             // how often that worker has handed it back since
 }
 
 // policy is a kind's policy with its class resolved; one per kind that is listed.
@@ -97,12 +99,12 @@ func (t *task) lastHeld(ref spec.AttemptRef) bool {
 	return t.claimable(ref) && t.Lease.Attempt == ref.Attempt && (t.Lease.Claim == 0 || t.Lease.Claim == ref.Claim)
 }
 
-// dispatch makes the next attempt.
-func (t *task) dispatch(now Now, ttl spec.EngineTime) {
+// dispatch makes the next attempt, which one worker may have to avoid.
+func (t *task) dispatch(now Now, ttl spec.EngineTime, avoid spec.WorkerID) {
 	r := t.edit()
 	r.Attempt++
 	r.State = spec.StateDispatched
-	r.Lease = &spec.Lease{Attempt: r.Attempt, Class: t.policy.class.name, Until: now.Engine + ttl}
+	r.Lease = &spec.Lease{Attempt: r.Attempt, Class: t.policy.class.name, Until: now.Engine + ttl, Avoid: avoid}
 	r.Interrupted = false
 	r.NotBefore = 0
 	t.repeated, t.finishedSeen = false, 0

@@ -88,6 +88,7 @@ const (
 	CauseProposer       = "proposer"
 	CauseCancelled      = "cancelled"
 	CausePreempted      = "preempted"
+	CauseDeclined       = "declined" // of a preemption: the worker never began
 	CauseUnknownKind    = "unknown_kind"
 	CauseBug            = "bug"
 )

@@ -211,6 +211,9 @@ type Lease struct {
 	Class string
 	// Until is the engine time at which the lease lapses unless extended.
 	Until EngineTime
+	// Avoid is the worker that is to decline the attempt: the one before it failed there for its hardware, and others can
+	// run it. Empty: none.
+	Avoid WorkerID
 }
 
 // Loss is one attempt that lost its worker: what is known of its end.

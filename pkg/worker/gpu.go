@@ -226,10 +226,10 @@ func (w *worker) awaitGPUs(a *attempt) (trouble string) {
 	return "nvidia-smi does not say how its GPUs are"
 }
 
-// handedBack is the outcome of an attempt that never began because its GPUs are not fit: another worker may run it.
-func handedBack(trouble string, recipe *spec.Recipe) outcome {
-	e := ending{recipe: recipe, exit: exit{code: -1}}
-	f := e.preempted()
-	f.Message = "handed back: " + trouble
-	return outcome{result: spec.TaskResult{Failure: f}, preempted: true}
+// handedBack is the outcome of an attempt that never began here: another worker may run it.
+func handedBack(trouble, cause string) outcome {
+	return outcome{preempted: true, result: spec.TaskResult{Failure: &spec.FailureRecord{
+		Kind: spec.Interrupted, Phase: spec.PhaseRunner, Message: "handed back: " + trouble, Retryable: true,
+		Details: map[string]any{"cause": cause},
+	}}}
 }

@@ -27,12 +27,14 @@ func (w *worker) execute(a *attempt) {
 	missing := w.fetch(a)
 	trouble := w.awaitGPUs(a)
 	switch runner := w.o.Runners[kind]; {
+	case a.dispatch.Avoid == w.who.ID:
+		w.finish(a, handedBack("its hardware failed the attempt before, and others can run it", spec.CauseDeclined))
 	case a.ctx.Err() != nil:
 		w.finish(a, endedBy(a.stopCause(), nil, &a.dispatch.Recipe))
 	case missing != nil:
 		w.finish(a, failed(missing))
 	case trouble != "":
-		w.finish(a, handedBack(trouble, &a.dispatch.Recipe))
+		w.finish(a, handedBack(trouble, spec.CausePreempted))
 	case runner != nil:
 		w.conclude(a, w.callRunner(a, runner))
 	case len(a.dispatch.Recipe.Argv) == 0 || a.dispatch.Recipe.Argv[0] == "":
