@@ -42,6 +42,7 @@ type remote struct {
 	output                 string
 	watch                  bool
 	interval               time.Duration
+	via                    string // goes after who asks, where that is not quite a person
 }
 
 func (r *remote) add(cmd *cobra.Command) {
@@ -100,7 +101,7 @@ func (r *remote) client(dir string) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(api.ClientOptions{Server: server, Token: token, By: whoAmI()})
+	client, err := api.NewClient(api.ClientOptions{Server: server, Token: token, By: whoAmI() + r.via})
 	if err != nil {
 		return nil, cli.Exit(cli.ExitUsage, fmt.Errorf("--server: %w", err))
 	}
@@ -162,10 +163,13 @@ func whoAmI() string {
 	return name
 }
 
+// named is the run that flags or environment name; "" when they name none.
+func (r *remote) named() spec.RunName { return spec.RunName(cmp.Or(r.run, os.Getenv(runEnv))) }
+
 // findRun is the run that was named, or the only one.
 func (r *remote) findRun(ctx context.Context, client *api.Client) (spec.RunName, error) {
-	if named := cmp.Or(r.run, os.Getenv(runEnv)); named != "" {
-		return spec.RunName(named), nil
+	if named := r.named(); named != "" {
+		return named, nil
 	}
 	runs, err := client.Runs(ctx)
 	if err != nil {

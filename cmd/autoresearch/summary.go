@@ -56,6 +56,15 @@ func summarize(cmd *cobra.Command, workdir string) (string, error) {
 // workflowOf builds the workflow that a workdir remembers, without writing to it; nil when it remembers none that this
 // program knows.
 func workflowOf(cmd *cobra.Command, workdir string) (spec.Workflow, error) {
+	ws, err := workflowSpecOf(workdir)
+	if ws == nil || err != nil {
+		return nil, err
+	}
+	return ws.BuildWorkflow(cmd.Context(), workdir)
+}
+
+// workflowSpecOf describes the workflow that a workdir remembers; nil when it remembers none that this program knows.
+func workflowSpecOf(workdir string) (spec.WorkflowSpec, error) {
 	factory, err := snapshot.ReadFactory(workdir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -70,9 +79,5 @@ func workflowOf(cmd *cobra.Command, workdir string) (spec.Workflow, error) {
 	if err != nil {
 		return nil, err
 	}
-	ws, err := make(cli.RememberedArgv(factory, workdir), workdir)
-	if err != nil {
-		return nil, err
-	}
-	return ws.BuildWorkflow(cmd.Context(), workdir)
+	return make(cli.RememberedArgv(factory, workdir), workdir)
 }

@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/shim":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
+	"internal/tools":  {"pkg/api", "pkg/spec"},
 	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot", "pkg/spec"},
 	"internal/runs": {
 		"internal/cli", "pkg/api", "pkg/bus", "pkg/coordinator", "pkg/kv", "pkg/notify", "pkg/snapshot", "pkg/spec", "pkg/workflow",
