@@ -37,7 +37,7 @@ func TestContainersSearch(t *testing.T) {
 	run := contained{t: t, p: p, coordinators: coordinators}
 	run.reaches(8)
 
-	p.stop(workers[0], time.Minute)
+	p.stop(workers[0], "worker", time.Minute)
 	if code := p.exitCode(workers[0], "worker"); code != "0" {
 		t.Errorf("a worker that was told to drain ended with %s", code)
 	}

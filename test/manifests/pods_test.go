@@ -163,10 +163,11 @@ func (p *podman) volumes(pod string, workload, spec object) (volumes []any) {
 	return volumes
 }
 
-// stop has a pod end as the kubelet does: SIGTERM, and SIGKILL after its grace period.
-func (p *podman) stop(which pod, grace time.Duration) {
+// stop has a container end as the kubelet does: SIGTERM, and SIGKILL after its grace period. The pod's network stays until then,
+// which it would not if podman stopped the pod.
+func (p *podman) stop(which pod, container string, grace time.Duration) {
 	p.t.Helper()
-	p.must("pod", "stop", "--time", fmt.Sprint(int(grace.Seconds())), which.name)
+	p.must("stop", "--time", fmt.Sprint(int(grace.Seconds())), which.name+"-"+container)
 }
 
 // exitCode is how a pod's only container that runs ended.
