@@ -178,8 +178,8 @@ func (s *Server) awaitSeen(ctx context.Context, run spec.RunName, seen func(e kv
 	return nil // it is written: it will be seen
 }
 
-// seenMax bounds how long a change waits for this process to have seen it.
-const seenMax = 5 * time.Second
+// seenMax bounds how long a change waits for this process to have seen it: longer than a term takes for its last files.
+const seenMax = 30 * time.Second
 
 // Delete implements api.Registry. The entry goes last, so that what was cut off in the middle can be asked for again.
 func (s *Server) Delete(ctx context.Context, run spec.RunName) error {
