@@ -31,7 +31,7 @@ func root() *cobra.Command {
 	for id, commands := range map[string][]*cobra.Command{
 		groupSee: {
 			statusCommand(), listCommand(), showCommand(), logsCommand(), artifactsCommand(), treeCommand(), topCommand(), watchCommand(), eventsCommand(),
-			workersCommand(), exportCommand(), snapshotCommand(),
+			workersCommand(), exportCommand(), reportCommand(), snapshotCommand(),
 		},
 		groupSteer: {
 			submitCommand(), cancelCommand(), retryCommand(), bumpCommand(), pauseCommand(), resumeCommand(), drainCommand(),

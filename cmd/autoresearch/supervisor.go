@@ -161,7 +161,7 @@ func attend(cmd *cobra.Command, argv []string) error {
 	return err
 }
 
-// engineCommand is what starts or goes on with the run of a workdir.
+// engineCommandOf is what starts or goes on with the run of a workdir.
 func engineCommandOf(self, workdir string) string {
 	return quoteWord(self) + " engine --workdir " + quoteWord(workdir)
 }

@@ -3,7 +3,9 @@ package tools
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"autoresearch/pkg/api"
 	"autoresearch/pkg/spec"
@@ -30,7 +32,7 @@ type inTasks struct {
 	Kinds  []string `json:"kinds,omitempty" jsonschema:"only tasks of these kinds"`
 	Parent string   `json:"parent,omitempty" jsonschema:"only children of this task"`
 	Text   string   `json:"text,omitempty" jsonschema:"only tasks whose id contains this"`
-	Sort   string   `json:"sort,omitempty" jsonschema:"seq (arrival), priority, value, or another key that an error names; a minus in front reverses"`
+	Sort   string   `json:"sort,omitempty" jsonschema:"seq (arrival), queue, priority, best, value, attempt, submitted, started, ended or duration; a minus in front reverses"`
 	Limit  int      `json:"limit,omitempty" jsonschema:"how many, 30 by default"`
 	Cursor string   `json:"cursor,omitempty" jsonschema:"the field next of the answer before, for what follows"`
 }
@@ -87,6 +89,15 @@ func (s *server) addReading() {
 		func(ctx context.Context, a *asked, in inLimit) (any, error) {
 			return a.History(ctx, a.run, bounded(in.Limit, itemsDefault))
 		})
+	look(s, "report", "The run's report as markdown: status, the best experiment with its parameters, how it came about, improvements, failures. Long; "+
+		"for people, and for a first look at a run that went on for days.", func(ctx context.Context, a *asked, _ inRun) (any, error) {
+		in, err := a.Report(ctx, a.run, "report.md")
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(io.LimitReader(in, reportMax))
+		return string(text), errors.Join(err, in.Close())
+	})
 	look(s, "tree", "The tree of hypotheses, or a subtree: each experiment with parent, status and value.",
 		func(ctx context.Context, a *asked, in inTree) (any, error) {
 			return a.Tree(ctx, a.run, spec.TaskID(in.Root), in.Cursor, bounded(in.Limit, 100))
@@ -103,6 +114,9 @@ func (s *server) addReading() {
 		})
 	})
 }
+
+// reportMax is the most bytes of a report that are handed on.
+const reportMax = 60_000
 
 // payloadMax is the most bytes of a payload, and of an output, that are handed on.
 const payloadMax = 20_000

@@ -101,7 +101,11 @@ func add[In input](s *server, name, description string, a *mcp.ToolAnnotations, 
 // answerMax is the most bytes of an answer.
 const answerMax = 100_000
 
+// encode writes an answer as JSON, and a text as it is.
 func encode(answer any) (string, error) {
+	if text, ok := answer.(string); ok {
+		return text, nil
+	}
 	text, err := json.Marshal(answer)
 	if err == nil && len(text) > answerMax {
 		err = fmt.Errorf("the answer has %d bytes, more than is handed on (%d): ask for less, by limit or a filter", len(text), answerMax)

@@ -180,6 +180,10 @@ func TestSupervising(t *testing.T) {
 	for _, tool := range []string{"history", "tree", "workers", "events"} {
 		m.must(tool, nil, &map[string]any{})
 	}
+	report, err := m.CallTool(t.Context(), &mcp.CallToolParams{Name: "report"})
+	if err != nil || !strings.HasPrefix(report.Content[0].(*mcp.TextContent).Text, "# Search") {
+		t.Errorf("report: %+v, %v", report, err)
+	}
 	m.must("task_logs", map[string]any{"task": "a"}, &Tail{})
 
 	var submitted api.SubmitAnswer
@@ -216,7 +220,7 @@ func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	open := func() (*api.Client, error) { return nil, errors.New("nobody is there") }
 	all, looking := tools(t, Options{Open: open}), tools(t, Options{Open: open, ReadOnly: true})
-	if len(looking) != 9 || len(all) != len(looking)+6 {
+	if len(looking) != 10 || len(all) != len(looking)+6 {
 		t.Errorf("%d tools, %d of them for looking", len(all), len(looking))
 	}
 	for _, tool := range all {

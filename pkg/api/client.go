@@ -381,6 +381,11 @@ func (c *Client) Export(ctx context.Context, run spec.RunName, format string) (i
 	return c.download(ctx, runPath(run, "export"), url.Values{"format": {format}})
 }
 
+// Report returns one of report.Files, as the run is now. The caller closes it.
+func (c *Client) Report(ctx context.Context, run spec.RunName, file string) (io.ReadCloser, error) {
+	return c.download(ctx, runPath(run, "report/"+url.PathEscape(file)), nil)
+}
+
 func (c *Client) download(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	answer, err := c.open(ctx, request{method: http.MethodGet, path: path, query: query})
 	if err != nil {

@@ -188,6 +188,9 @@ func routeOf(u *url.URL) string {
 	if len(segments) > 3 && segments[2] == "tasks" {
 		segments[3] = "{task}"
 	}
+	if len(segments) > 3 && segments[2] == "report" {
+		segments[3] = "{file}"
+	}
 	return "/" + strings.Join(segments, "/")
 }
 

@@ -36,13 +36,7 @@ func (c *call) export() error {
 	switch values.Get("format") {
 	case FormatCSV:
 		c.w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-		search := report.Search{Objective: c.view.Objective()}
-		for _, row := range c.view.Scan(0) {
-			if c.view.Counted(row.Task.Spec.Kind) {
-				search.Nodes = append(search.Nodes, c.view.Node(row.Task))
-			}
-		}
-		_ = report.WriteCSV(c.w, search) // a client that has gone needs no answer
+		_ = report.WriteCSV(c.w, searchOf(c.view)) // a client that has gone needs no answer
 	case FormatJSONL, "":
 		c.w.Header().Set("Content-Type", "application/jsonl")
 		c.lines()

@@ -32,4 +32,5 @@ var routes = []route{
 	{method: http.MethodGet, path: "/runs/{run}/events", handle: (*call).events},
 	{method: http.MethodGet, path: "/runs/{run}/snapshot", handle: (*call).snapshot},
 	{method: http.MethodGet, path: "/runs/{run}/export", handle: (*call).export},
+	{method: http.MethodGet, path: "/runs/{run}/report/{file}", handle: (*call).report},
 }

@@ -43,6 +43,7 @@ type Server struct {
 	mux     *http.ServeMux
 	handler http.Handler
 	streams chan struct{} // a token for each stream of events
+	drawing chan struct{} // a token for the report that is being made
 	leaders *forwarder
 
 	mu       sync.RWMutex
@@ -62,7 +63,7 @@ func NewServer(o Options) *Server {
 		o.Logger = slog.Default()
 	}
 	s := &Server{
-		o: o, mux: http.NewServeMux(), streams: make(chan struct{}, streamsMax), leaders: newForwarder(),
+		o: o, mux: http.NewServeMux(), streams: make(chan struct{}, streamsMax), drawing: make(chan struct{}, 1), leaders: newForwarder(),
 		runs: make(map[spec.RunName]Served),
 	}
 	for _, r := range routes {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"autoresearch/pkg/report"
 	"autoresearch/pkg/spec"
 )
 
@@ -226,6 +227,15 @@ func TestShowAFinishedTask(t *testing.T) {
 			t.Errorf("%s: %s", format, text)
 		}
 	}
+	for file, want := range map[string]string{
+		report.ReportFile: "# Search", report.SummaryFile: "kid", report.TableFile: "kid\t", report.ProgressFile: "\x89PNG", report.TreePicture: "\x89PNG",
+	} {
+		if text := readAll(t, func() (io.ReadCloser, error) { return c.Report(ctx, "test", file) }); !strings.Contains(text, want) {
+			t.Errorf("%s: %.2000q", file, text)
+		}
+	}
+	_, err = c.Report(ctx, "test", "engine_state.json")
+	wantCode(t, err, CodeInvalid)
 	snapshot := readAll(t, func() (io.ReadCloser, error) { return c.Snapshot(ctx, "test") })
 	if state, err := spec.DecodeEngineState([]byte(snapshot)); err != nil || state.Status != spec.StatusStopped {
 		t.Errorf("%v: %s", err, snapshot)

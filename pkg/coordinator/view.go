@@ -69,6 +69,9 @@ func (v *View) Config() engine.Config { return v.t.cfg }
 // RunID tells the run's journal from one of the same name that was there before.
 func (v *View) RunID() string { return v.t.leader.runID }
 
+// Workflow returns the name of the run's workflow.
+func (v *View) Workflow() string { return v.t.c.o.Name }
+
 // Objective returns the metric that the run improves.
 func (v *View) Objective() spec.Objective { return v.t.ledger.objective }
 
