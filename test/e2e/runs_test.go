@@ -49,7 +49,7 @@ func newCluster(t *testing.T) *cluster {
 	for i := range c.coordinators {
 		address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 		c.servers[i] = "http://" + address
-		c.coordinators[i] = start(t, "coordinator", "--nats", c.nats.url(), "--http", address)
+		c.coordinators[i] = start(t, "coordinator", "--nats", c.nats.url(), "--http", address, "--workdir", t.TempDir())
 		c.coordinators[i].says("serving every run")
 	}
 	return c
