@@ -17,6 +17,9 @@ func EncodeName(s string) string {
 	if s == "" {
 		return "="
 	}
+	if len(s) <= NameSizeMax && !strings.ContainsFunc(s, func(r rune) bool { return r > 'z' || !isNameByte(byte(r)) }) {
+		return s
+	}
 	var token strings.Builder
 	for i := range len(s) {
 		if c := s[i]; isNameByte(c) {

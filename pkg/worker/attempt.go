@@ -54,6 +54,8 @@ type attempt struct {
 	slotHolds int
 	// result is the ledger's, set when the outcome is on disk.
 	result *result
+	// prepared is set when its directory was asked for: without one it leaves no files.
+	prepared atomic.Bool
 	// kept is what of the attempt's output was stored, set before it is finished.
 	kept kept
 

@@ -62,25 +62,58 @@ func (l *attemptLog) open() error {
 	return nil
 }
 
-// started notes that an attempt is about to be executed.
-func (l *attemptLog) started(a *attempt) {
-	l.write(spec.AttemptNote{
-		What: spec.NoteStarted, Run: a.ref.Run, RunID: a.dispatch.RunID, Task: a.ref.Task, Attempt: a.ref.Attempt, Claim: a.ref.Claim,
-	})
+// started notes that attempts are about to be executed.
+func (l *attemptLog) started(attempts []*attempt) {
+	notes := make([]spec.AttemptNote, len(attempts))
+	for i, a := range attempts {
+		notes[i] = noteOf(spec.NoteStarted, a.ref)
+		notes[i].RunID = a.dispatch.RunID
+	}
+	l.write(notes...)
 }
 
-// note writes what happens to one attempt; outcome is "" unless it ended.
-func (l *attemptLog) note(what string, ref spec.AttemptRef, outcome string) {
-	l.write(spec.AttemptNote{
-		What: what, Run: ref.Run, Task: ref.Task, Attempt: ref.Attempt, Claim: ref.Claim, Outcome: outcome,
-	})
+// dropped notes that an attempt ended whose result goes nowhere.
+func (l *attemptLog) dropped(ref spec.AttemptRef, ending string) {
+	n := noteOf(spec.NoteEnded, ref)
+	n.Outcome = ending
+	l.write(n)
 }
 
-func (l *attemptLog) write(n spec.AttemptNote) {
-	n.At, n.Worker, n.Boot = time.Now(), l.who.ID, l.who.Boot
+// ended notes that the attempts of results ended, receipted that the journal has the results.
+func (l *attemptLog) ended(results []*result) {
+	notes := make([]spec.AttemptNote, len(results))
+	for i, r := range results {
+		notes[i] = noteOf(spec.NoteEnded, r.ref)
+		notes[i].Outcome = r.ending
+	}
+	l.write(notes...)
+}
+
+func (l *attemptLog) receipted(results []*result) {
+	notes := make([]spec.AttemptNote, len(results))
+	for i, r := range results {
+		notes[i] = noteOf(spec.NoteReceipted, r.ref)
+	}
+	l.write(notes...)
+}
+
+func noteOf(what string, ref spec.AttemptRef) spec.AttemptNote {
+	return spec.AttemptNote{What: what, Run: ref.Run, Task: ref.Task, Attempt: ref.Attempt, Claim: ref.Claim}
+}
+
+// write writes notes of one moment in one go.
+func (l *attemptLog) write(notes ...spec.AttemptNote) {
+	if len(notes) == 0 {
+		return
+	}
+	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.buf = n.AppendLine(l.buf[:0])
+	l.buf = l.buf[:0]
+	for _, n := range notes {
+		n.At, n.Worker, n.Boot = now, l.who.ID, l.who.Boot
+		l.buf = n.AppendLine(l.buf)
+	}
 	err := l.makeRoom()
 	if err == nil {
 		var written int

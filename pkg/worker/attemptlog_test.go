@@ -61,7 +61,7 @@ func TestAttemptLogIsBounded(t *testing.T) {
 	}
 	l.max = 4096
 	for i := range 200 {
-		l.note(spec.NoteStarted, spec.AttemptRef{Run: "r", Task: spec.TaskID(fmt.Sprint("t", i)), Attempt: 1, Claim: 7}, "")
+		l.write(noteOf(spec.NoteStarted, spec.AttemptRef{Run: "r", Task: spec.TaskID(fmt.Sprint("t", i)), Attempt: 1, Claim: 7}))
 	}
 	if err := l.close(); err != nil {
 		t.Fatal(err)

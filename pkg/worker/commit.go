@@ -120,6 +120,7 @@ func until(at, now time.Time) time.Duration {
 // refused. A disk that is full costs durability, not the results: they stay in memory and are sent.
 func (w *worker) commit(results []*result, known int) (refused []*result) {
 	fresh := results[known:]
+	w.notes.ended(fresh)
 	kept, err := w.spoolResults(results)
 	if err != nil {
 		w.spoolFailed(kept, err)

@@ -51,15 +51,20 @@ type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint, artifac
 // filesOf names the files of an attempt; none exists yet.
 func (w *worker) filesOf(a *attempt) attemptFiles {
 	dir := w.o.AttemptDir(a.ref.Run, a.ref.Task, a.ref.Attempt)
-	return attemptFiles{
+	within := dir + string(filepath.Separator)
+	files := attemptFiles{
 		dir:        dir,
-		task:       filepath.Join(dir, taskFileName),
-		result:     filepath.Join(dir, resultFileName),
-		stdout:     filepath.Join(dir, stdoutFileName),
-		stderr:     filepath.Join(dir, stderrFileName),
-		checkpoint: w.checkpointDir(a, a.ref.Attempt),
-		artifacts:  filepath.Join(dir, artifactsDirName),
+		task:       within + taskFileName,
+		result:     within + resultFileName,
+		stdout:     within + stdoutFileName,
+		stderr:     within + stderrFileName,
+		checkpoint: within + checkpointDirName,
+		artifacts:  within + artifactsDirName,
 	}
+	if w.o.CheckpointRoot != "" {
+		files.checkpoint = w.checkpointDir(a, a.ref.Attempt)
+	}
+	return files
 }
 
 // checkpointDir names the checkpoint directory of an attempt of a's task: its own below Options.CheckpointRoot, where every
@@ -75,11 +80,13 @@ func (w *worker) checkpointDir(a *attempt, attempt uint32) string {
 	return filepath.Join(w.o.CheckpointRoot, run, spec.EncodeName(string(a.ref.Task)), strconv.FormatUint(uint64(attempt), 10))
 }
 
-// attemptDirDefault is the layout below Options.Dir.
+// attemptDirDefault is the layout below Options.Dir. An encoded name is one element of a path, never empty and never a dot.
 func attemptDirDefault(root string) func(spec.RunName, spec.TaskID, uint32) string {
+	const separator = string(filepath.Separator)
+	above := filepath.Join(root, attemptsDirName) + separator
 	return func(run spec.RunName, task spec.TaskID, attempt uint32) string {
-		return filepath.Join(root, attemptsDirName, spec.EncodeName(string(run)), spec.EncodeName(string(task)),
-			strconv.FormatUint(uint64(attempt), 10))
+		return above + spec.EncodeName(string(run)) + separator + spec.EncodeName(string(task)) + separator +
+			strconv.FormatUint(uint64(attempt), 10)
 	}
 }
 
@@ -105,6 +112,7 @@ func PrepareDir(ctx context.Context) (resumed bool, err error) {
 // prepare makes the files an attempt begins with. The directory may hold those of a try that a crash ended: a result and
 // artifacts left there are removed, the checkpoint is kept.
 func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err error) {
+	a.prepared.Store(true)
 	if err := makeDir(files.dir); err != nil {
 		return false, fmt.Errorf("make attempt directory: %w", err)
 	}

@@ -61,9 +61,7 @@ func (w *worker) obeyReceipts(refs []bus.AttemptRef) {
 	if len(refs) == 0 {
 		return
 	}
-	for _, r := range w.ledger.wanted(refs) {
-		w.notes.note(spec.NoteReceipted, r.ref, "")
-	}
+	w.notes.receipted(w.ledger.wanted(refs))
 	seqs, large, more := w.ledger.receipted(refs)
 	w.forgetLarge(large)
 	if len(seqs) > 0 {

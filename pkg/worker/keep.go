@@ -38,6 +38,9 @@ func (w *worker) conclude(a *attempt, o outcome) {
 }
 
 func (w *worker) keep(a *attempt) kept {
+	if !a.prepared.Load() && !a.news.large() {
+		return kept{}
+	}
 	ctx, cancel := context.WithTimeoutCause(w.keepCtx, w.keepTimeout(), errKeepTimeout)
 	defer cancel()
 	done := make(chan kept, 1)

@@ -54,6 +54,8 @@ type result struct {
 	ref  bus.AttemptRef
 	size int // encoded, in bytes
 	took time.Duration
+	// ending is how the attempt ended, for the attempt log.
+	ending string
 
 	// The ledger's lock guards the rest.
 

@@ -77,9 +77,7 @@ func (w *worker) pull(ctx context.Context, p *pool, batch int, expiry time.Durat
 	ctx, cancel := context.WithTimeoutCause(ctx, expiry+pullGrace, errPullStalled)
 	defer cancel()
 	dispatches, err := w.link.pull(ctx, p.class, batch, expiry)
-	for _, d := range dispatches { // with an error too: they are ours
-		w.start(p, d)
-	}
+	w.start(p, dispatches) // with an error too: they are ours
 	return err
 }
 
@@ -112,21 +110,34 @@ func (w *worker) pullFailed(p *pool, failures int, err error) {
 	}
 }
 
-// start claims a dispatch and runs it. A duplicate of what this worker runs, or has the result of, is ignored.
-func (w *worker) start(p *pool, d *bus.Dispatch) {
-	late := w.leaving.Load() // asked before it is held: what is held when the worker begins to leave is the drain's
-	a := newAttempt(d, p, time.Now())
-	if !w.ledger.hold(a) {
-		w.metrics.duplicates.Inc()
+// start claims dispatches and runs them. A duplicate of what this worker runs, or has the result of, is ignored.
+func (w *worker) start(p *pool, dispatches []*bus.Dispatch) {
+	late := w.leaving.Load() // asked before they are held: what is held when the worker begins to leave is the drain's
+	held := w.hold(p, dispatches)
+	if len(held) == 0 {
 		return
 	}
-	w.notes.started(a)
+	w.notes.started(held)
 	notify(w.notice)
-	w.attempts.Go(func() { w.execute(a) })
-	switch {
-	case w.killing.Load():
-		a.cancel(errKilled)
-	case late:
-		w.stop(a, errPreempted)
+	for _, a := range held {
+		w.attempts.Go(func() { w.execute(a) })
+		switch {
+		case w.killing.Load():
+			a.cancel(errKilled)
+		case late:
+			w.stop(a, errPreempted)
+		}
 	}
+}
+
+// hold claims those of the dispatches that are new here.
+func (w *worker) hold(p *pool, dispatches []*bus.Dispatch) (held []*attempt) {
+	for _, d := range dispatches {
+		if a := newAttempt(d, p, time.Now()); w.ledger.hold(a) {
+			held = append(held, a)
+		} else {
+			w.metrics.duplicates.Inc()
+		}
+	}
+	return held
 }

@@ -126,11 +126,11 @@ func (w *worker) finish(a *attempt, o outcome) {
 		return
 	}
 	defer w.ledger.ended()
-	w.notes.note(spec.NoteEnded, a.ref, o.ending())
 	now := time.Now()
 	w.metrics.ended(a.pool.class, o, now.Sub(a.started))
 	w.noteOutcome(a, o, now)
 	if o.discarded {
+		w.notes.dropped(a.ref, o.ending())
 		w.ledger.drop(a)
 		w.ledger.letGo(a)
 		return
@@ -139,10 +139,12 @@ func (w *worker) finish(a *attempt, o outcome) {
 	r, err := w.newResult(a, report, now.Sub(a.started))
 	if err != nil { // what was encoded once can be encoded again
 		w.log.Error("cannot encode a result: the task will run again", "run", a.ref.Run, "task", a.ref.Task, "error", err)
+		w.notes.dropped(a.ref, o.ending())
 		w.ledger.drop(a)
 		w.ledger.letGo(a)
 		return
 	}
+	r.ending = o.ending()
 	w.commits.add(r)
 }
 

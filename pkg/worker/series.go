@@ -150,6 +150,9 @@ func (n *news) series() []spec.Series {
 	return n.curves.all()
 }
 
+// large reports whether the series do not stand in the result as a whole.
+func (n *news) large() bool { return spec.PointCount(n.series()) > inlinePoints }
+
 // record adds the metrics of one call of Attempt.Progress, under the lock.
 func (n *news) record(metrics map[string]float64) {
 	if len(metrics) == 0 {
