@@ -19,7 +19,7 @@ IMAGE_TAG  ?= dev
 ARCH       ?= $(shell $(GO) env GOARCH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz images k8s-check container-test clean
+.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz images k8s-check container-test k8s-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,11 @@ container-test: export STORAGE_DRIVER = vfs
 container-test: images $(TOOLS)/kustomize ## Play the images with podman as the overlay dev says: a search, a drain, a failover (as root)
 	@command -v podman >/dev/null || { echo "it needs podman: apt-get install --no-install-recommends buildah podman runc catatonit containernetworking-plugins iptables"; exit 1; }
 	$(GO) test -count 1 -v -timeout 15m ./test/manifests -run ContainersSearch -tools $(TOOLS) -containers $(CURDIR)/$(BIN)/images/$$($(GO) env GOARCH)
+
+k8s-test: $(TOOLS)/kustomize ## Apply the overlays to a real API server with fake nodes (its first build takes ten minutes)
+	cd bench/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(TOOLS)/ ./kube
+	cd bench/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(TOOLS)/ sigs.k8s.io/kwok/cmd/kwok
+	cd bench/k8s && $(GO) test -count 1 -v -timeout 10m . -tools $(TOOLS)
 
 clean: ## Remove what was built
 	rm -rf $(BIN) examples/charlm/charlm
