@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -120,6 +121,9 @@ func newWorld(t *testing.T) *world {
 	run := spec.RunnerFunc(func(ctx context.Context, _ spec.Attempt) (spec.TaskResult, error) {
 		select {
 		case loss := <-w.allow:
+			if loss < 0 {
+				return spec.TaskResult{}, errors.New("it went below zero")
+			}
 			return spec.TaskResult{Metrics: map[string]float64{"loss": loss}}, nil
 		case <-ctx.Done():
 			return spec.TaskResult{}, ctx.Err()
@@ -157,6 +161,7 @@ func (w *world) lead(told prometheus.Registerer, targets []spec.Notification, sp
 	conn := w.connect()
 	c, err := coordinator.New(coordinator.Options{
 		Conn: conn, Run: "r", Workflow: &search{specs: specs}, MaxConcurrency: 1, Seed: 1, Logger: quiet(w.t), LeaderTTL: 2 * time.Second,
+		Breaker: 2,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -280,6 +285,20 @@ func TestNotTold(t *testing.T) {
 	}
 	await(t, func() bool { return count(spec.NoticeNewBest) == 1 && count(spec.NoticeStopped) == 2 })
 	stop()
+}
+
+// TestBreaker tells an end by the breaker from others.
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	w, h := newWorld(t), newHook(t)
+	w.lead(nil, []spec.Notification{{
+		Webhook: h.URL, Timeout: 10 * time.Second, Events: []spec.NoticeEvent{spec.NoticeBreaker, spec.NoticeStopped},
+	}}, task("a"), task("b"), task("c"))
+	w.allow <- -1
+	w.allow <- -2
+	if n := h.next(t, spec.NoticeBreaker); n.Counts.Failed != 2 || n.Counts.Queued != 1 || !strings.HasPrefix(n.Reason, "breaker: the last 2 tasks") {
+		t.Errorf("%+v", n)
+	}
 }
 
 // TestCommand holds what a command is told, and what is said of one that fails.
