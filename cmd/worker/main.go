@@ -73,7 +73,7 @@ at once.`,
 	fs.DurationVar(&o.gpus.Release, "gpu-release", worker.GPUReleaseDefault,
 		"how long the GPUs of an ended experiment may stay in use before they are quarantined")
 	fs.DurationVar(&o.gpus.Timeout, "gpu-timeout", worker.GPUTimeoutDefault, "how long nvidia-smi may take to answer")
-	fs.StringSliceVar(&o.labels, "label", nil, "a `NAME=VALUE` that describes this machine, as zone=a; repeatable")
+	fs.StringSliceVar(&o.labels, "label", nil, "a `NAME=VALUE` that kinds may require, as zone=a; repeatable")
 	fs.DurationVar(&o.heartbeat, "heartbeat", worker.HeartbeatDefault, "time between heartbeats")
 	fs.DurationVar(&o.grace, "grace", worker.GraceDefault, "time between SIGTERM and SIGKILL for experiments that name none")
 	fs.DurationVar(&o.drain, "drain-timeout", 0, "how long experiments may go on after SIGTERM")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"autoresearch/internal/cli"
+	"autoresearch/pkg/spec"
 	"autoresearch/pkg/worker"
 )
 
@@ -51,9 +52,9 @@ func (o *options) room() (slots map[string]int, gpus *worker.GPUSlots, err error
 func checkLabels(labels []string) error {
 	names := map[string]bool{}
 	for _, label := range labels {
-		name, value, found := strings.Cut(label, "=")
-		if !found || name == "" || value == "" || names[name] || strings.ContainsAny(label, " \t\n,[]") {
-			return fmt.Errorf("--label %q: write NAME=VALUE, each name once, without spaces and brackets", label)
+		name, _, _ := strings.Cut(label, "=")
+		if !spec.LabelValid(label) || names[name] {
+			return fmt.Errorf("--label %q: write NAME=VALUE, each name once, without spaces, commas and brackets", label)
 		}
 		names[name] = true
 	}

@@ -321,7 +321,7 @@ func (c *cursor) headline() map[string]float64 {
 	return c.metrics()
 }
 
-// EncodeAnswer returns a leader's message: v version, n run, e epoch, h hello, s stop, r receipt, g send again.
+// EncodeAnswer returns a leader's message: v version, n run, e epoch, h hello, s stop, r receipt, g send again, c classes.
 func EncodeAnswer(a *Answer) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256)}
 	mark := w.openMap()
@@ -332,6 +332,7 @@ func EncodeAnswer(a *Answer) ([]byte, error) {
 	fieldList(&w, "s", a.Stop, (*wire).stopOrder)
 	fieldList(&w, "r", a.Receipt, (*wire).attemptRef)
 	fieldList(&w, "g", a.SendAgain, (*wire).attemptRef)
+	fieldTexts(&w, "c", a.Classes)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -356,6 +357,8 @@ func DecodeAnswer(data []byte) (*Answer, error) {
 			a.Receipt = list(c, c.attemptRef)
 		case "g":
 			a.SendAgain = list(c, c.attemptRef)
+		case "c":
+			a.Classes = list(c, c.text)
 		default:
 			return false
 		}

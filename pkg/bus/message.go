@@ -98,6 +98,8 @@ type Answer struct {
 	Receipt []AttemptRef
 	// SendAgain lists results that the worker has finished and the leader has not got.
 	SendAgain []AttemptRef
+	// Classes are those of the run that require labels which the worker has: it may serve them with the slots of their base.
+	Classes []string
 }
 
 // Report is one result on its way to the coordinator.

@@ -452,6 +452,7 @@ func (t *term) put(ctx context.Context, a arrival) {
 
 // heartbeat brings what a worker says to the loop. When the loop is far behind it is dropped: the next one says it again.
 func (t *term) heartbeat(u bus.Uplink) {
+	t.tellClasses(&u)
 	for _, g := range t.roster.hear(&u, t.c.host.Now()) {
 		t.leader.log.Warn("a worker has quarantined a GPU", "worker", u.Worker, "host", u.Host, "gpu", g.UUID, "model", g.Model,
 			"class", g.Class, "reason", g.Reason)

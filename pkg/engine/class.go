@@ -13,26 +13,73 @@ type class struct {
 	ready  pqueue[queued]
 	leases int // dispatched and running tasks of the class
 	away   int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
-	slots  int // what workers offer this run: the slots of the attempts of this run they hold, and their free ones
+	slots  int // what workers offer this run: the slots of its attempts that they hold (a base's: in any of its classes), and free ones
 	total  int // all that workers offer any run
 	share  int // how many of them are this run's
 	paused bool
 	budget int // cap on leases; 0: none
+
+	// base is the class whose slots this one uses on workers with the labels that it requires (spec.ClassRequiring); nil for a
+	// class of its own. requiring are those that use this one's.
+	base      *class
+	requiring []*class
 }
 
-// taken is how many slots the run's attempts take, of workers that offer any.
-func (c *class) taken() int { return c.leases - c.away }
+// held is how many leases of the run use the class's slots: its own, and those of the classes that require labels of it.
+func (c *class) held() int {
+	n := c.leases
+	for _, r := range c.requiring {
+		n += r.held()
+	}
+	return n
+}
 
-// room is how many more tasks may be dispatched to the class; it may be negative.
+// taken is how many slots the attempts of held take, of workers that offer any.
+func (c *class) taken() int {
+	n := c.leases - c.away
+	for _, r := range c.requiring {
+		n += r.taken()
+	}
+	return n
+}
+
+// room is how many more tasks may be dispatched to the class; it may be negative. What requires labels takes room from its
+// base, too.
 func (c *class) room() int {
 	if c.paused {
 		return 0
 	}
 	room := min(c.slots, c.share) - c.taken()
 	if c.budget > 0 {
-		room = min(room, c.budget-c.leases)
+		room = min(room, c.budget-c.held())
+	}
+	if c.base != nil {
+		room = min(room, c.base.room())
 	}
 	return room
+}
+
+// waiting is how many ready tasks the pauses and budgets of classes would let into the class's slots: of kinds that count
+// against the run's budget, and of those that do not.
+func (c *class) waiting() (counted, uncounted int) {
+	if c.paused {
+		return 0, 0
+	}
+	if n := c.ready.len(); n > 0 && c.ready.top().task.policy.Uncounted {
+		uncounted = n
+	} else {
+		counted = n
+	}
+	for _, r := range c.requiring {
+		rc, ru := r.waiting()
+		counted, uncounted = counted+rc, uncounted+ru
+	}
+	if c.budget > 0 {
+		left := max(0, c.budget-c.held())
+		counted = min(counted, left)
+		uncounted = min(uncounted, left-counted)
+	}
+	return counted, uncounted
 }
 
 // class returns the named class, new if it is the first time.
@@ -45,6 +92,10 @@ func (e *Engine) class(name string) *class {
 		e.classes[name] = c
 		e.order = append(e.order, c)
 		e.sharesDue = len(e.others) > 0
+		if base := spec.BaseClass(name); base != name {
+			c.base = e.class(base)
+			c.base.requiring = append(c.base.requiring, c)
+		}
 	}
 	return c
 }

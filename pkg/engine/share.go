@@ -132,12 +132,13 @@ func rest(all []claimant, level float64, remain int) int {
 	return 0
 }
 
-// Demands returns what this run holds and wants of each class, for the other runs. It holds until the next Step.
+// Demands returns what this run holds and wants of each class, for the other runs; a base's is that of all classes that use its
+// slots, and no slot of it is promised twice. It holds until the next Step.
 func (e *Engine) Demands() []spec.ClassDemand {
 	e.demands = e.demands[:0]
 	for _, c := range e.order {
 		d := spec.ClassDemand{Class: c.name, Leases: c.taken()}
-		if d.Wants = d.Leases; e.mayDispatch() && !c.paused {
+		if d.Wants = d.Leases; e.mayDispatch() {
 			d.Wants += e.wanted(c)
 		}
 		e.demands = append(e.demands, d)
@@ -160,14 +161,12 @@ func (e *Engine) Shares() map[string]int {
 	return shares
 }
 
-// wanted is how many more tasks of a class would be dispatched if there were slots.
+// wanted is how many more tasks would be dispatched to a class's slots if there were any free.
 func (e *Engine) wanted(c *class) int {
-	n := c.ready.len()
-	if c.budget > 0 {
-		n = min(n, c.budget-c.leases)
+	counted, uncounted := c.waiting()
+	n := uncounted + max(0, min(counted, e.budget()-(e.counts.Leases()-e.counts.Planning)))
+	if c.base != nil {
+		n = min(n, e.wanted(c.base))
 	}
-	if n > 0 && !c.ready.top().task.policy.Uncounted {
-		n = min(n, e.budget()-(e.counts.Leases()-e.counts.Planning))
-	}
-	return max(0, n)
+	return n
 }

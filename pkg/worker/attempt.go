@@ -40,6 +40,7 @@ type attempt struct {
 	dispatch *bus.Dispatch
 	pool     *pool
 	unit     *unit // the GPUs of its slot; nil when it has none
+	surplus  bool  // it came when there was no slot for it
 	started  time.Time
 	ctx      context.Context
 	cancel   context.CancelCauseFunc

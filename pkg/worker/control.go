@@ -23,6 +23,7 @@ func (w *worker) onAnswer(answer bus.Answer) {
 			w.obeyStop(order)
 		}
 	}
+	w.serveClasses(answer.Classes)
 	w.obeyReceipts(ofRun(answer.Run, answer.Receipt))
 	if again := w.ledger.wanted(ofRun(answer.Run, answer.SendAgain)); len(again) > 0 {
 		w.enqueue(again)

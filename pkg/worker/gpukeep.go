@@ -240,7 +240,7 @@ func (p *pool) move(u *unit, to, reason string, now time.Time) {
 		p.out++
 	}
 	u.state, u.reason, u.since = to, reason, now
-	notify(p.freed) // its loop looks again at how much room there is
+	p.wake()
 }
 
 // take gives a unit that is free to an attempt; none when there is none.

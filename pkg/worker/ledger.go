@@ -35,6 +35,10 @@ type pool struct {
 	class string
 	size  int
 	busy  int
+	// base has the slots that this pool uses, and then this one's own are 0; sharers are those that use this one's.
+	base    *pool
+	sharers []*pool
+	giveUp  func(error) // ends the request for tasks under way; nil when there is none
 	// units are the GPUs of the slots, nil where they have none. out counts those that are being checked or quarantined.
 	units []*unit
 	out   int
@@ -82,7 +86,8 @@ func (r *result) syncFirst() bool { return r.took >= syncFirstMin }
 // moment a heartbeat lists it nowhere. All methods may be called concurrently and none blocks.
 type ledger struct {
 	mu       sync.Mutex
-	pools    []*pool // in order of class
+	pools    []*pool // in order of class, and then shared
+	shared   []*pool // those that use others' slots
 	running  map[attemptKey]*attempt
 	fresh    []*attempt // started and not yet announced, oldest first
 	finished map[attemptKey]*result
@@ -124,6 +129,7 @@ func (l *ledger) offered(p *pool) int {
 
 // room is offered, under the lock.
 func (l *ledger) room(p *pool) int {
+	p = p.root()
 	room := p.size - p.busy - p.out
 	if l.most >= 0 {
 		room = min(room, l.most-p.busy)
@@ -137,7 +143,7 @@ func (l *ledger) bound(most int) {
 	defer l.mu.Unlock()
 	l.most = most
 	for _, p := range l.pools {
-		notify(p.freed) // so that its loop looks again
+		p.wake()
 	}
 }
 
@@ -152,6 +158,7 @@ func (l *ledger) hold(a *attempt) bool {
 	}
 	l.running[key] = a
 	l.fresh = append(l.fresh, a)
+	a.surplus = len(a.pool.sharers) > 0 && a.pool.busy+a.pool.out >= a.pool.size
 	a.pool.busy++
 	a.unit = a.pool.take(a.started)
 	l.active++
@@ -191,7 +198,7 @@ func (l *ledger) release(a *attempt) {
 		a.pool.move(a.unit, spec.GPUChecking, "an attempt on it has just ended", time.Now())
 		notify(l.unlooked)
 	}
-	notify(a.pool.freed)
+	a.pool.wake()
 }
 
 // notify leaves a token in ch unless there is one.
@@ -489,7 +496,7 @@ func (l *ledger) heartbeat() (u *bus.Uplink, lease time.Duration) {
 		if p.deaf || l.leaving {
 			free = 0
 		}
-		u.Slots = append(u.Slots, bus.ClassSlots{Class: p.class, Total: p.size, Free: free})
+		u.Slots = append(u.Slots, bus.ClassSlots{Class: p.class, Total: p.root().size, Free: free})
 	}
 	room := headlinesMax
 	for _, a := range l.running {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"autoresearch/pkg/bus"
@@ -39,9 +40,11 @@ type link interface {
 
 // busLink is a link over NATS.
 type busLink struct {
-	conn    *bus.Conn
-	own     bool // the connection is ours to close
-	worker  spec.WorkerID
+	conn   *bus.Conn
+	own    bool // the connection is ours to close
+	worker spec.WorkerID
+
+	mu      sync.Mutex // guards the map
 	pullers map[string]*bus.Puller
 }
 
@@ -65,17 +68,26 @@ func dial(ctx context.Context, o *Options, worker spec.WorkerID) (link, error) {
 		}
 		l.conn, l.own = conn, true
 	}
-	for class := range o.Slots {
-		l.pullers[class] = bus.NewPuller(l.conn, class, nil)
-	}
 	return l, nil
 }
 
-func (l *busLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
-	return l.pullers[class].Pull(ctx, n, expiry)
+// puller returns the puller of a class.
+func (l *busLink) puller(class string) *bus.Puller {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.pullers[class]
+	if p == nil {
+		p = bus.NewPuller(l.conn, class, nil)
+		l.pullers[class] = p
+	}
+	return p
 }
 
-func (l *busLink) stopPulling(class string) error { return l.pullers[class].Close() }
+func (l *busLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
+	return l.puller(class).Pull(ctx, n, expiry)
+}
+
+func (l *busLink) stopPulling(class string) error { return l.puller(class).Close() }
 
 func (l *busLink) publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error {
 	return l.conn.PublishResult(ctx, run, l.worker, m)

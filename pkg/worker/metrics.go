@@ -159,6 +159,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
 	}
 	for _, s := range c.worker.ledger.slots() {
+		if s.base != nil {
+			continue // its slots are those of its base
+		}
 		idle := map[bool]int{s.deaf: max(0, s.size-s.busy-s.out)}
 		gauge(slotsDesc, s.out, s.class, "out")
 		gauge(slotsDesc, s.busy, s.class, "busy")

@@ -41,7 +41,7 @@ func (w *worker) pullLoop(ctx context.Context, p *pool) {
 		}
 		err := w.pull(ctx, p, free, expiry)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, errShared):
 		case err != nil:
 			failures++
 			probe = true
@@ -74,9 +74,13 @@ func (w *worker) awaitRoom(ctx context.Context, p *pool) {
 
 // pull makes one request. The context is the watchdog: a request that outlives its expiry is given up.
 func (w *worker) pull(ctx context.Context, p *pool, batch int, expiry time.Duration) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	ctx, cancel := context.WithTimeoutCause(ctx, expiry+pullGrace, errPullStalled)
 	defer cancel()
+	w.ledger.asking(p, giveUp)
 	dispatches, err := w.link.pull(ctx, p.class, batch, expiry)
+	w.ledger.asking(p, nil)
 	w.start(p, dispatches) // with an error too: they are ours
 	return err
 }
@@ -92,7 +96,7 @@ func (w *worker) pullWorked(p *pool) {
 }
 
 func (w *worker) pullFailed(p *pool, failures int, err error) {
-	w.metrics.pullFailures.WithLabelValues(p.class).Inc()
+	w.metrics.pullFailures.WithLabelValues(p.root().class).Inc()
 	if w.ledger.setDeaf(p, true, time.Now()) {
 		notify(w.beat)
 	}
@@ -117,6 +121,7 @@ func (w *worker) start(p *pool, dispatches []*bus.Dispatch) {
 	if len(held) == 0 {
 		return
 	}
+	w.ledger.interrupt(p)
 	w.notes.started(held)
 	notify(w.notice)
 	for _, a := range held {
@@ -133,7 +138,7 @@ func (w *worker) start(p *pool, dispatches []*bus.Dispatch) {
 // hold claims those of the dispatches that are new here.
 func (w *worker) hold(p *pool, dispatches []*bus.Dispatch) (held []*attempt) {
 	for _, d := range dispatches {
-		if a := newAttempt(d, p, time.Now()); w.ledger.hold(a) {
+		if a := newAttempt(d, p.root(), time.Now()); w.ledger.hold(a) {
 			held = append(held, a)
 		} else {
 			w.metrics.duplicates.Inc()

@@ -183,6 +183,7 @@ type worker struct {
 	outboxes outboxes
 	breaker  breaker
 
+	shared   chan *pool    // classes to serve beside the worker's own
 	beat     chan struct{} // a token asks for a heartbeat at once
 	notice   chan struct{} // a token asks for a start notice
 	retryNow broadcast
@@ -301,6 +302,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
 		commits:  commits{wake: make(chan struct{}, 1)},
 		outboxes: outboxes{lanes: map[lane]*outbox{}, empty: make(chan struct{}, 1)},
+		shared:   make(chan *pool, sharersMax),
 		beat:     make(chan struct{}, 1),
 		notice:   make(chan struct{}, 1),
 		killed:   make(chan struct{}),
@@ -431,12 +433,18 @@ func (w *worker) isKilled() bool {
 // pullUntil runs the pull loops until ctx is done.
 func (w *worker) pullUntil(ctx context.Context) {
 	var loops sync.WaitGroup
-	for _, p := range w.ledger.pools {
+	for _, p := range w.ledger.own() {
 		if p.size > 0 {
 			loops.Go(func() { w.pullLoop(ctx, p) })
 		}
 	}
-	<-ctx.Done()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case p := <-w.shared:
+			loops.Go(func() { w.pullLoop(ctx, p) })
+		}
+	}
 	w.leaving.Store(true)
 	loops.Wait()
 }
@@ -496,7 +504,7 @@ func (w *worker) awaitShippers() {
 func (w *worker) awaitRunners() {
 	limit := time.NewTimer(returnOnExit)
 	defer limit.Stop()
-	for _, p := range w.ledger.pools {
+	for _, p := range w.ledger.own() {
 		for w.ledger.free(p) < p.size {
 			select {
 			case <-p.freed:

@@ -27,6 +27,8 @@ func (w *worker) execute(a *attempt) {
 	missing := w.fetch(a)
 	trouble := w.awaitGPUs(a)
 	switch runner := w.o.Runners[kind]; {
+	case a.surplus:
+		w.finish(a, handedBack("its slots were taken meanwhile", spec.CauseDeclined))
 	case a.dispatch.Avoid == w.who.ID:
 		w.finish(a, handedBack("its hardware failed the attempt before, and others can run it", spec.CauseDeclined))
 	case a.ctx.Err() != nil:

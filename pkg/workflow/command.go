@@ -182,7 +182,7 @@ func (c *Command) Policies() (policies map[string]spec.KindPolicy, strict bool) 
 
 func (k *Kind) policy() spec.KindPolicy {
 	return spec.KindPolicy{
-		Class: k.Class, Timeout: k.Timeout, StallTimeout: k.StallTimeout, Retries: k.Retries, Backoff: k.Backoff,
+		Class: spec.ClassRequiring(k.Class, k.Requires), Timeout: k.Timeout, StallTimeout: k.StallTimeout, Retries: k.Retries, Backoff: k.Backoff,
 		MaxLost: k.MaxLost, MaxPreempted: k.MaxPreempted,
 	}
 }

@@ -68,6 +68,8 @@ type Kind struct {
 	Name string
 	// Class is the pool of slots; "cpu" by default.
 	Class string
+	// Requires are the labels that a worker must have, by name.
+	Requires map[string]string
 	// Timeout and StallTimeout end an attempt; 0 is none. Grace is the time from SIGTERM to SIGKILL, 10s by default.
 	Timeout      time.Duration
 	StallTimeout time.Duration

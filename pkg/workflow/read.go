@@ -66,6 +66,7 @@ func (r *reader) kindKeys(k *Kind) keys {
 		"command":       func(n *node, field string) { k.argv = r.command(n, field) },
 		"env":           func(n *node, field string) { k.env = r.environment(n, field) },
 		"class":         func(n *node, field string) { k.Class = r.text(n, field) },
+		"requires":      func(n *node, field string) { k.Requires = r.labels(n, field) },
 		"timeout":       func(n *node, field string) { k.Timeout = r.duration(n, field, 0) },
 		"stall_timeout": func(n *node, field string) { k.StallTimeout = r.duration(n, field, 0) },
 		"grace":         func(n *node, field string) { k.Grace = r.duration(n, field, time.Millisecond) },
@@ -329,6 +330,24 @@ func (r *reader) command(n *node, field string) []template {
 		argv = append(argv, r.template(item, at(field, i)))
 	}
 	return argv
+}
+
+// labels reads what a kind requires of workers.
+func (r *reader) labels(n *node, field string) map[string]string {
+	if !r.isObject(n, field) {
+		return nil
+	}
+	labels := make(map[string]string, len(n.fields))
+	for _, f := range n.fields {
+		path := under(field, f.name)
+		value := r.text(f.value, path)
+		if !spec.LabelValid(f.name+"="+value) || strings.Contains(f.name, "=") {
+			r.refuse(f.at, path, "a label has a name and a value, without spaces, commas and brackets, as zone: a")
+			continue
+		}
+		labels[f.name] = value
+	}
+	return labels
 }
 
 // environment reads variables with template values, in the order of the file.
