@@ -304,9 +304,9 @@ type uplinks struct{ c *Client }
 // Uplinks returns the leader's side of the heartbeat exchange.
 func (c *Client) Uplinks() bus.Uplinks { return &uplinks{c} }
 
-func (u *uplinks) Listen(fn func(bus.Uplink)) (stop func(), err error) {
+func (u *uplinks) Listen(fn func(from spec.WorkerID, u bus.Uplink)) (stop func(), err error) {
 	err = u.c.ask(context.Background(), "uplinks.listen", func() error {
-		l := &listener[bus.Uplink]{deliver: func(m bus.Uplink) { u.c.link.Deliver(func() { fn(m) }) }}
+		l := &listener[bus.Uplink]{deliver: func(m bus.Uplink) { u.c.link.Deliver(func() { fn(m.Worker, m) }) }}
 		stop = listen(u.c.server, &u.c.server.uplinks, l)
 		u.c.link.Gone(stop)
 		return nil

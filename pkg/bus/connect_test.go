@@ -138,7 +138,7 @@ func TestWorkerPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	heard, told := make(chan bus.Uplink, 1), make(chan bus.Answer, 2)
-	stopLeader, err := bus.NewUplinks(leader).Listen(func(u bus.Uplink) { heard <- u })
+	stopLeader, err := bus.NewUplinks(leader).Listen(func(_ spec.WorkerID, u bus.Uplink) { heard <- u })
 	if err != nil {
 		t.Fatal(err)
 	}

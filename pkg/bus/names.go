@@ -45,8 +45,10 @@ const (
 	subjectLog     = "ar.log."
 	subjectDemand  = "ar.demand."
 
+	inboxPrefix = "_INBOX_"
+
 	// UplinkAllSubject is what leaders subscribe to.
-	UplinkAllSubject = subjectUplink + "*"
+	UplinkAllSubject = subjectUplink + ">"
 	// DemandAllSubject is where leaders hear what the runs want.
 	DemandAllSubject = subjectDemand + "*"
 	// ControlAllSubject reaches every worker.
@@ -64,18 +66,51 @@ func TaskSubject(class string, run spec.RunName, task spec.TaskID, attempt uint3
 // TaskClassSubject is the filter of a class's consumer.
 func TaskClassSubject(class string) string { return subjectTask + spec.EncodeName(class) + ".>" }
 
-// ResultSubject is where a worker publishes a run's results.
+// ResultSubject is where a worker publishes a run's results: ar.result.<run>.<name>, or ar.result.<run>.<group>.<name>.
 func ResultSubject(run spec.RunName, worker spec.WorkerID) string {
-	return subjectResult + spec.EncodeName(string(run)) + "." + spec.EncodeName(string(worker))
+	return subjectResult + spec.EncodeName(string(run)) + "." + workerTokens(worker)
 }
 
-// ResultWorker returns the worker whose subject this is; one whose name is too long to be told again by its encoded name.
-func ResultWorker(subject string) spec.WorkerID {
-	token := subject[strings.LastIndexByte(subject, '.')+1:]
-	if name, ok := spec.DecodeName(token); ok {
-		return spec.WorkerID(name)
+// workerTokens are the last tokens of a worker's subjects: its name, after its group if it has one. Permissions pin the
+// group, so that nobody speaks for a worker of another one.
+func workerTokens(worker spec.WorkerID) string {
+	group, name := worker.Split()
+	if group == "" {
+		return spec.EncodeName(name)
 	}
-	return spec.WorkerID(token)
+	return spec.EncodeName(group) + "." + spec.EncodeName(name)
+}
+
+// ResultWorker returns the worker whose subject this is, as SubjectWorker does.
+func ResultWorker(subject string) spec.WorkerID {
+	_, tokens, _ := strings.Cut(strings.TrimPrefix(subject, subjectResult), ".")
+	return SubjectWorker(tokens)
+}
+
+// SubjectWorker returns the worker that the last tokens of a subject name; the tokens themselves where they hold a hash, or
+// are none that this project makes. IsFrom knows.
+func SubjectWorker(tokens string) spec.WorkerID {
+	group, name, grouped := strings.Cut(tokens, ".")
+	worker := spec.WorkerID(plainToken(tokens))
+	if grouped {
+		worker = spec.WorkerOf(plainToken(group), plainToken(name))
+	}
+	if workerTokens(worker) != tokens {
+		return spec.WorkerID(tokens)
+	}
+	return worker
+}
+
+func plainToken(token string) string {
+	if text, ok := spec.DecodeName(token); ok {
+		return text
+	}
+	return token
+}
+
+// IsFrom reports whether a message whose subject names from may say that it is of the claimed worker.
+func IsFrom(from, claimed spec.WorkerID) bool {
+	return from == SubjectWorker(workerTokens(claimed))
 }
 
 // ResultRunSubject is the subject space of a run's results stream.
@@ -88,12 +123,15 @@ func JournalSubject(run spec.RunName) string { return subjectJournal + spec.Enco
 
 // UplinkSubject is where a worker speaks to the leaders.
 func UplinkSubject(worker spec.WorkerID) string {
-	return subjectUplink + spec.EncodeName(string(worker))
+	return subjectUplink + workerTokens(worker)
 }
+
+// InboxPrefix is where answers to a worker come: workers of one group share what they may read.
+func InboxPrefix(worker spec.WorkerID) string { return inboxPrefix + workerTokens(worker) }
 
 // ControlSubject is where leaders speak to a worker.
 func ControlSubject(worker spec.WorkerID) string {
-	return subjectControl + spec.EncodeName(string(worker))
+	return subjectControl + workerTokens(worker)
 }
 
 // LeadSubject is answered by a run's leader, and by a candidate while it loads. "No responders" there is the fast sign

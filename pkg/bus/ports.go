@@ -84,8 +84,9 @@ type Doorbell interface {
 
 // Uplinks connects a leader with the workers over core NATS.
 type Uplinks interface {
-	// Listen calls fn for every Uplink of every worker, from one goroutine, until stop is called.
-	Listen(fn func(Uplink)) (stop func(), err error)
+	// Listen calls fn for every Uplink of every worker, from one goroutine, until stop is called. from is the worker by
+	// whose subject it came: IsFrom tells whether it may be the one that the message names.
+	Listen(fn func(from spec.WorkerID, u Uplink)) (stop func(), err error)
 	// Answer sends a to one worker; Hello sends it to all.
 	Answer(worker spec.WorkerID, a Answer) error
 	Hello(a Answer) error

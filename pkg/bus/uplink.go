@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,14 +20,14 @@ type uplinks struct{ conn *Conn }
 func NewUplinks(c *Conn) Uplinks { return &uplinks{conn: c} }
 
 // Listen skips and logs what is no Uplink. stop waits for fn to return; fn must not call it.
-func (u *uplinks) Listen(fn func(Uplink)) (stop func(), err error) {
+func (u *uplinks) Listen(fn func(from spec.WorkerID, u Uplink)) (stop func(), err error) {
 	return u.conn.subscribe(UplinkAllSubject, func(m *nats.Msg) {
 		uplink, err := DecodeUplink(m.Data)
 		if err != nil {
 			u.conn.log.Warn("ignored a malformed message", "subject", m.Subject, "error", err)
 			return
 		}
-		fn(*uplink)
+		fn(SubjectWorker(strings.TrimPrefix(m.Subject, subjectUplink)), *uplink)
 	})
 }
 

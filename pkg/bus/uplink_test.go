@@ -43,7 +43,7 @@ func TestListenHearsAllWorkersInOrder(t *testing.T) {
 	e := startServer(t, bus.EmbeddedOptions{})
 	leader, worker := connect(t, bus.Options{URL: e.ClientURL()}), connect(t, bus.Options{URL: e.ClientURL()})
 	heard := make(chan bus.Uplink, 100)
-	stop, err := bus.NewUplinks(leader).Listen(func(u bus.Uplink) { heard <- u })
+	stop, err := bus.NewUplinks(leader).Listen(func(_ spec.WorkerID, u bus.Uplink) { heard <- u })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,11 @@ func (in *intake) take(ctx context.Context, seq uint64, from spec.WorkerID, data
 		in.t.put(ctx, arrival{results: seq, heard: true})
 		return
 	}
+	if !bus.IsFrom(from, m.Worker) {
+		in.forged(from, m.Worker, m.Boot, data)
+		in.t.put(ctx, arrival{results: seq, heard: true})
+		return
+	}
 	for i := range m.Reports {
 		a := arrival{heard: true, event: in.event(ctx, m, &m.Reports[i])}
 		if i == len(m.Reports)-1 {
@@ -58,6 +63,10 @@ func (in *intake) malformed(ctx context.Context, from spec.WorkerID, data []byte
 	if worker == "" {
 		worker = from
 	}
+	if !bus.IsFrom(from, worker) {
+		in.forged(from, worker, boot, data)
+		return
+	}
 	rejected := bus.Rejected{
 		Rule: spec.RuleMalformed, Reason: err.Error(), Worker: worker, Boot: boot, Data: data, Size: int64(len(data)),
 	}
@@ -73,6 +82,15 @@ func (in *intake) malformed(ctx context.Context, from spec.WorkerID, data []byte
 			AttemptRef: ref, Worker: worker, Failure: unusable(spec.CauseBadResult, "its result came malformed: %v", err),
 		}})
 	}
+}
+
+// forged keeps a message that speaks for another worker than the one whose subject it came by, which NATS vouches for where
+// permissions pin groups. Nothing else of it counts. Any goroutine may call it.
+func (in *intake) forged(from, claimed spec.WorkerID, boot uint64, data []byte) {
+	in.rejects.keep(bus.Rejected{
+		Rule: spec.RuleForged, Reason: fmt.Sprintf("it came from worker %q and names worker %q", from, claimed), Worker: from, Boot: boot,
+		Data: data, Size: int64(len(data)),
+	})
 }
 
 // event is what one report means to the engine; nil when that is nothing.

@@ -451,7 +451,11 @@ func (t *term) put(ctx context.Context, a arrival) {
 }
 
 // heartbeat brings what a worker says to the loop. When the loop is far behind it is dropped: the next one says it again.
-func (t *term) heartbeat(u bus.Uplink) {
+func (t *term) heartbeat(from spec.WorkerID, u bus.Uplink) {
+	if !bus.IsFrom(from, u.Worker) {
+		t.intake.forged(from, u.Worker, u.Boot, nil)
+		return
+	}
 	t.tellClasses(&u)
 	for _, g := range t.roster.hear(&u, t.c.host.Now()) {
 		t.leader.log.Warn("a worker has quarantined a GPU", "worker", u.Worker, "host", u.Host, "gpu", g.UUID, "model", g.Model,

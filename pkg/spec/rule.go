@@ -7,6 +7,7 @@ type Rule string
 const (
 	RuleMalformed       Rule = "malformed"         // a message that cannot be decoded
 	RuleAnotherRun      Rule = "another_run"       // a result that names another run than its stream's
+	RuleForged          Rule = "forged"            // a message that speaks for another worker than its subject's
 	RuleUnknownTask     Rule = "unknown_task"      // a result of a task that the run never had
 	RuleForgedAttempt   Rule = "forged_attempt"    // a result of an attempt that was never dispatched
 	RuleNoClaim         Rule = "no_claim"          // a result that names no claim

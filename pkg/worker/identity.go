@@ -61,8 +61,8 @@ func unlockDir(lock *os.File) error {
 
 // nextIdentity reads worker.json, counts this start, and writes it back durably before anything is said under it. A file
 // that is no identity is put aside and the worker takes a new name; damaged then says what was wrong with it. name is the
-// configured name, "" for one that is drawn.
-func nextIdentity(dir string, name spec.WorkerID, host string) (who identity, damaged, err error) {
+// configured name, "" for one that is drawn, and group the group that the worker belongs to from now on, "" for none.
+func nextIdentity(dir string, name spec.WorkerID, group, host string) (who identity, damaged, err error) {
 	path := filepath.Join(dir, identityFileName)
 	data, err := os.ReadFile(path)
 	switch {
@@ -82,6 +82,10 @@ func nextIdentity(dir string, name spec.WorkerID, host string) (who identity, da
 	}
 	if name != "" {
 		who.ID = name
+	}
+	if group != "" || name == "" {
+		_, own := who.ID.Split()
+		who.ID = spec.WorkerOf(group, own)
 	}
 	who.Boot++
 	return who, damaged, who.save(path)

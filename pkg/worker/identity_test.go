@@ -12,20 +12,26 @@ import (
 func TestIdentityStaysAndBootsGrow(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first, damaged, err := nextIdentity(dir, "", "GPU-7.Lab_x@")
+	first, damaged, err := nextIdentity(dir, "", "", "GPU-7.Lab_x@")
 	if damaged != nil || err != nil {
 		t.Fatal(damaged, err)
 	}
 	if first.Boot != 1 || !strings.HasPrefix(string(first.ID), "gpu-7-lab-x-") {
 		t.Fatalf("first identity %+v", first)
 	}
-	second, _, err := nextIdentity(dir, "", "renamed")
+	second, _, err := nextIdentity(dir, "", "", "renamed")
 	if err != nil || second.ID != first.ID || second.Boot != 2 {
 		t.Fatalf("second identity %+v, %v", second, err)
 	}
-	named, _, err := nextIdentity(dir, "w1", "renamed")
+	named, _, err := nextIdentity(dir, "w1", "", "renamed")
 	if err != nil || named.ID != "w1" || named.Boot != 3 {
 		t.Fatalf("configured identity %+v, %v", named, err)
+	}
+	for boot, step := range []struct{ group, want string }{{"gpu", "gpu/w1"}, {"cpu", "cpu/w1"}, {"", "w1"}} {
+		who, _, err := nextIdentity(dir, "", step.group, "renamed")
+		if err != nil || string(who.ID) != step.want || who.Boot != uint64(4+boot) {
+			t.Fatalf("in group %q: %+v, %v", step.group, who, err)
+		}
 	}
 }
 
@@ -37,7 +43,7 @@ func TestDamagedIdentityIsPutAside(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		who, damaged, err := nextIdentity(dir, "", "")
+		who, damaged, err := nextIdentity(dir, "", "", "")
 		if err != nil || damaged == nil || who.Boot != 1 || who.ID == "" {
 			t.Fatalf("%q: %+v, damaged %v, error %v", text, who, damaged, err)
 		}

@@ -57,7 +57,7 @@ func dial(ctx context.Context, o *Options, worker spec.WorkerID) (link, error) {
 			options.Name = "autoresearch worker " + string(worker)
 		}
 		if options.InboxPrefix == "" {
-			options.InboxPrefix = "_INBOX_" + spec.EncodeName(string(worker))
+			options.InboxPrefix = bus.InboxPrefix(worker)
 		}
 		if options.Logger == nil {
 			options.Logger = o.Logger

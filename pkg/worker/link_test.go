@@ -58,7 +58,7 @@ func startLeader(t testing.TB, url string, run spec.RunName) *leader {
 	}
 	l := &leader{t: t, conn: conn, run: run, uplinks: bus.NewUplinks(conn), results: bus.NewResults(conn, run, bus.StreamOptions{})}
 	l.doorbell = bus.NewDoorbell(conn, bus.StreamOptions{}, func(subject string, err error) { t.Log(subject, err) })
-	stopListening, err := l.uplinks.Listen(func(u bus.Uplink) {
+	stopListening, err := l.uplinks.Listen(func(_ spec.WorkerID, u bus.Uplink) {
 		l.note(func() { l.heard = append(l.heard, u) })
 	})
 	if err != nil {

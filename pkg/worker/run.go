@@ -34,15 +34,16 @@ const returnOnExit = pipeDrainMax + time.Second
 // Options say what a worker offers and where it stands. Dir and Slots are required.
 type Options struct {
 	// Conn is a connection to use, which stays open; without one Bus says how to connect, by default with an inbox prefix
-	// of the worker's own: _INBOX_ and its encoded name.
+	// of the worker's own: bus.InboxPrefix.
 	Conn *bus.Conn
 	Bus  bus.Options
 
 	// Dir holds the worker's identity, its spool and its attempts' files. One process at a time may use it.
 	Dir string
-	// ID is the worker's name, which no other worker may have; permissions in NATS name it. One is drawn and kept in Dir
-	// when it is empty.
-	ID spec.WorkerID
+	// ID is the worker's name, which no other worker may have; one is drawn and kept in Dir when it is empty. Group is the
+	// group whose credential it has, which its id then begins with: permissions in NATS name it.
+	ID    spec.WorkerID
+	Group string
 	// AttemptDir names the directory of an attempt, absolute; below Dir when nil. It must be pure and give different
 	// attempts different directories.
 	AttemptDir func(run spec.RunName, task spec.TaskID, attempt uint32) string
@@ -255,7 +256,7 @@ func open(o Options) (w *worker, closeFiles func() error, err error) {
 	if err != nil {
 		o.Logger.Warn("this machine has no name", "error", err)
 	}
-	who, damaged, err := nextIdentity(o.Dir, o.ID, host)
+	who, damaged, err := nextIdentity(o.Dir, o.ID, o.Group, host)
 	if damaged != nil {
 		o.Logger.Error("the worker's identity was unreadable and is put aside: this is a new worker now", "error", damaged)
 	}
