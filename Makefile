@@ -12,6 +12,7 @@ SIM_FIRST  ?= 1
 CHAOS_MINUTES ?= 30
 CHAOS_SEEDS   ?= 1 2 3 4 5 6
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VULN       := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 KUSTOMIZE  := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 KUBECONFORM := github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 CYCLONEDX  := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
@@ -19,7 +20,7 @@ IMAGE_TAG  ?= dev
 ARCH       ?= $(shell $(GO) env GOARCH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz images k8s-check container-test k8s-test clean
+.PHONY: help demo judge build test browser-test pictures race-ten lint sim mutants chaos bench bench-peers fuzz vuln images k8s-check container-test k8s-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,7 +78,7 @@ bench-peers: build ## Measure asynq on Redis and River on PostgreSQL beside this
 	cd bench/peers && $(GO) build -o $(CURDIR)/$(BIN)/peers . && $(GO) test ./...
 	$(BIN)/peers -engine $(BIN)/autoresearch $(PEERS)
 
-fuzz: ## Fuzz every decoder, each for FUZZTIME (default 10s)
+fuzz: ## Fuzz every decoder and encoder, each for FUZZTIME (default 10s)
 	@for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
@@ -101,6 +102,12 @@ $(TOOLS)/kustomize:
 
 $(TOOLS)/kubeconform:
 	GOBIN=$(TOOLS) $(GO) install $(KUBECONFORM)
+
+vuln: $(TOOLS)/govulncheck ## Look for known vulnerabilities in what the programs call, where the database can be reached
+	test/vuln.sh $(TOOLS)/govulncheck
+
+$(TOOLS)/govulncheck:
+	GOBIN=$(TOOLS) $(GO) install $(VULN)
 
 container-test: export STORAGE_DRIVER = vfs
 container-test: images $(TOOLS)/kustomize ## Play the images with podman as the overlay dev says: a search, a drain, a failover (as root)

@@ -43,7 +43,7 @@ func root() *cobra.Command {
 			cmd.AddCommand(c)
 		}
 	}
-	cmd.AddCommand(engineCommand(), runCommand(), summaryCommand(), verifyCommand(), workflowCommand(), rejectedCommand(), benchCommand(), mcpCommand(), supervisorCommand(), versionCommand())
+	cmd.AddCommand(engineCommand(), runCommand(), summaryCommand(), verifyCommand(), workflowCommand(), rejectedCommand(), authCommand(), benchCommand(), mcpCommand(), supervisorCommand(), versionCommand())
 	return cmd
 }
 

@@ -26,17 +26,17 @@ func main() { os.Exit(cli.Main(command())) }
 
 // options are the command's flags.
 type options struct {
-	workflow, workdir, run       string
-	listen, listenUser, listenPw string
-	many                         bool // lead every run that is registered
-	maxConcurrency, replicas     int
-	adopt, ignore, exit          bool
-	http                         web.Flags
-	nats                         cli.NATSFlags
-	limits                       cli.LimitFlags
-	retention                    cli.RetentionFlags
-	log                          cli.LogFlags
-	argv                         []string
+	workflow, workdir, run   string
+	listen                   cli.ListenFlags
+	many                     bool // lead every run that is registered
+	maxConcurrency, replicas int
+	adopt, ignore, exit      bool
+	http                     web.Flags
+	nats                     cli.NATSFlags
+	limits                   cli.LimitFlags
+	retention                cli.RetentionFlags
+	log                      cli.LogFlags
+	argv                     []string
 }
 
 func command() *cobra.Command {
@@ -55,7 +55,7 @@ coordinator needs a workdir of its own, in which each of many runs has one; with
   coordinator --nats nats://127.0.0.1:4222                          # all runs that are registered
   worker --nats nats://127.0.0.1:4222 --dir /scratch/w1 --slots 4     # on each machine
 
-  coordinator --workflow w.yaml --workdir runs/a --listen 10.0.0.5:4222 --listen-user ar --listen-password-file pw`,
+  coordinator --workflow w.yaml --workdir runs/a --listen 10.0.0.5:4222 --listen-auth auth`,
 		Version: cli.Version(),
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,9 +88,7 @@ func (o *options) add(cmd *cobra.Command) {
 	fs.IntVar(&o.maxConcurrency, "max-concurrency", 0, "run at most `N` experiments at once (default: what the workflow says)")
 	fs.StringVar(&o.run, "run", "", "`NAME` of the run (default: the workflow's)")
 	o.http.Add(fs)
-	fs.StringVar(&o.listen, "listen", "", "bring a NATS server of its own and listen on `ADDR`")
-	fs.StringVar(&o.listenUser, "listen-user", "", "user `NAME` that the own server asks for; needed beyond loopback")
-	fs.StringVar(&o.listenPw, "listen-password-file", "", "`FILE` whose first line is the password it asks for")
+	o.listen.Add(fs)
 	fs.IntVar(&o.replicas, "replicas", 1, "keep each stream on `N` servers: 3 in a cluster")
 	fs.BoolVar(&o.exit, "exit-when-stopped", false, "end when the run has stopped, instead of waiting for more tasks")
 	fs.BoolVar(&o.adopt, "adopt-edits", false, "take an engine_state.json that was edited while no coordinator ran")
@@ -172,13 +170,13 @@ func (o *options) options(
 // connect reaches the server of --nats, or starts the one of --listen.
 func (o *options) connect(ctx context.Context, log *slog.Logger) (*bus.Conn, func() error, error) {
 	none := func() error { return nil }
-	if o.listen == "" {
+	if o.listen.Address == "" {
 		options := o.nats.Options("autoresearch coordinator", log)
 		options.Retry = true
 		conn, err := bus.Connect(ctx, options)
 		return conn, none, err
 	}
-	server, err := cli.Listen(o.listen, o.listenUser, o.listenPw, filepath.Join(o.workdir, "engine", "nats"), log)
+	server, err := o.listen.Start(filepath.Join(o.workdir, "engine", "nats"), log)
 	if err != nil {
 		return nil, none, err
 	}

@@ -28,7 +28,7 @@ func (o *options) check() error {
 	case o.many && (o.run != "" || o.maxConcurrency != 0 || o.adopt || o.ignore || o.exit || len(o.argv) > 0):
 		return cli.Exit(cli.ExitUsage, errors.New("--run, --max-concurrency, --adopt-edits, --ignore-edits, --exit-when-stopped and "+
 			"arguments after -- are of one run: name its --workflow; a registered run has its own (autoresearch run create)"))
-	case o.many && o.listen != "" && o.workdir == "":
+	case o.many && o.listen.Address != "" && o.workdir == "":
 		return cli.Exit(cli.ExitUsage, errors.New("--listen keeps what NATS stores in the workdir: name one with --workdir DIR"))
 	}
 	return nil

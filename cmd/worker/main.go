@@ -22,6 +22,7 @@ func main() { os.Exit(cli.Main(command())) }
 // options are the command's flags.
 type options struct {
 	dir, class, http string
+	group            string
 	slots            []string
 	gpus             worker.GPUSlots
 	labels           []string
@@ -68,6 +69,7 @@ at once.`,
 	fs := cmd.Flags()
 	fs.StringVar(&o.dir, "dir", "", "`DIR` for this worker's identity, kept results and attempts' files; one worker each (required)")
 	fs.StringVar(&o.class, "class", spec.ClassDefault, "`NAME` of the class that --slots N and --slots auto belong to")
+	fs.StringVar(&o.group, "group", "", "`NAME` of the group that the credential belongs to (default: what the file of --nats-nkey says)")
 	fs.StringSliceVar(&o.slots, "slots", []string{"1"}, "slots: `N`, auto (one for each GPU), or CLASS=N; repeatable")
 	fs.IntVar(&o.gpus.PerSlot, "gpus-per-slot", 0, "`N` GPUs for each slot of --class, which then must be there (default with auto: 1)")
 	fs.DurationVar(&o.gpus.Release, "gpu-release", worker.GPUReleaseDefault,
@@ -127,7 +129,7 @@ func run(parent context.Context, o *options) error {
 	options := o.nats.Options("autoresearch worker", log)
 	options.Retry = true
 	err = worker.Run(ctx, worker.Options{
-		Bus: options, Dir: o.dir, Slots: slots, GPUs: gpus, Labels: o.labels, Heartbeat: o.heartbeat, Grace: o.grace,
+		Bus: options, Dir: o.dir, Group: cmp.Or(o.group, o.nats.Group()), Slots: slots, GPUs: gpus, Labels: o.labels, Heartbeat: o.heartbeat, Grace: o.grace,
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
 		CheckpointRoot: o.checkpoints, KeepAttempts: o.keepAttempts, KeepCheckpoints: o.keepCheckpoints,
 		Breaker: cmp.Or(o.breaker, -1), Limits: o.limits,

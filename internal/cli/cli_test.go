@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"autoresearch/pkg/bus"
 )
 
 func TestSlots(t *testing.T) {
@@ -41,8 +43,17 @@ func TestCheckLoopback(t *testing.T) {
 
 func TestListenAsksForCredentialsBeyondLoopback(t *testing.T) {
 	t.Parallel()
-	if server, err := Listen("0.0.0.0:0", "", "", t.TempDir(), nil); err == nil {
+	f := ListenFlags{Address: "0.0.0.0:4222"}
+	if server, err := f.Start(t.TempDir(), nil); err == nil {
 		t.Errorf("it listens for everybody: %v", errors.Join(server.Shutdown()))
+	}
+	f.Open = true
+	if err := f.credentials(&bus.EmbeddedOptions{}); err != nil {
+		t.Errorf("it was told to listen for everybody: %v", err)
+	}
+	f.Credentials, f.User = "auth", "u"
+	if err := f.credentials(&bus.EmbeddedOptions{}); err == nil {
+		t.Error("it takes two kinds of credentials")
 	}
 }
 

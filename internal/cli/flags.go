@@ -1,44 +1,80 @@
 package cli
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"autoresearch/internal/auth"
 	"autoresearch/pkg/bus"
 )
 
-// NATSFlags are the flags that say how to reach NATS. Secrets come from files only.
+// NATSFlags are the flags that say how to reach NATS. Secrets come from files only; each flag may be left to a variable of
+// the same name: AUTORESEARCH_NATS_NKEY for --nats-nkey.
 type NATSFlags struct {
 	URL, Credentials, NKeySeed, User, PasswordFile string
 	CA, Cert, Key                                  string
 }
 
-// Add registers the flags.
+// Add registers the flags. A program that has no server of its own, and so a URL already, takes that too from its
+// variable, AUTORESEARCH_NATS.
 func (f *NATSFlags) Add(fs *pflag.FlagSet) {
+	if f.URL != "" {
+		f.URL = cmp.Or(os.Getenv("AUTORESEARCH_NATS"), f.URL)
+	}
 	fs.StringVar(&f.URL, "nats", f.URL, "NATS server `URL`, or several separated by commas")
-	fs.StringVar(&f.Credentials, "nats-creds", "", "`FILE` with a user's JWT and seed (.creds)")
-	fs.StringVar(&f.NKeySeed, "nats-nkey", "", "`FILE` with an nkey seed")
-	fs.StringVar(&f.User, "nats-user", "", "user `NAME`; the password is read from --nats-password-file")
-	fs.StringVar(&f.PasswordFile, "nats-password-file", "", "`FILE` whose first line is the password")
-	fs.StringVar(&f.CA, "nats-tls-ca", "", "`FILE` with the certificate authorities to trust (PEM)")
-	fs.StringVar(&f.Cert, "nats-tls-cert", "", "`FILE` with the client certificate (PEM)")
-	fs.StringVar(&f.Key, "nats-tls-key", "", "`FILE` with the client key (PEM)")
+	for _, flag := range []struct {
+		value       *string
+		name, usage string
+	}{
+		{&f.Credentials, "nats-creds", "`FILE` with a user's JWT and seed (.creds)"},
+		{&f.NKeySeed, "nats-nkey", "`FILE` with an nkey seed, as autoresearch auth makes them"},
+		{&f.User, "nats-user", "user `NAME`; the password is read from --nats-password-file"},
+		{&f.PasswordFile, "nats-password-file", "`FILE` whose first line is the password"},
+		{&f.CA, "nats-tls-ca", "`FILE` with the certificate authorities to trust (PEM)"},
+		{&f.Cert, "nats-tls-cert", "`FILE` with the client certificate (PEM)"},
+		{&f.Key, "nats-tls-key", "`FILE` with the client key (PEM)"},
+	} {
+		variable := "AUTORESEARCH_" + strings.ToUpper(strings.ReplaceAll(flag.name, "-", "_"))
+		fs.StringVar(flag.value, flag.name, os.Getenv(variable), flag.usage)
+	}
 }
 
 // Options returns the flags as connection options. A daemon waits for NATS with Retry.
 func (f *NATSFlags) Options(name string, log *slog.Logger) bus.Options {
-	return bus.Options{
+	o := bus.Options{
 		URL: f.URL, Name: name, CredentialsFile: f.Credentials, NKeySeedFile: f.NKeySeed, User: f.User,
 		PasswordFile: f.PasswordFile, TLSCA: f.CA, TLSCert: f.Cert, TLSKey: f.Key, Logger: log,
 	}
+	if u := f.user(); u.Role != "" {
+		o.InboxPrefix, o.APIPrefix = u.InboxPrefix(), u.APIPrefix()
+	}
+	return o
+}
+
+// Group is the group of workers whose credential --nats-nkey names; "" for none.
+func (f *NATSFlags) Group() string {
+	if u := f.user(); u.Role == auth.RoleWorker {
+		return u.Group
+	}
+	return ""
+}
+
+// user is whose seed --nats-nkey names. A file that cannot be read is for Connect to complain of.
+func (f *NATSFlags) user() auth.User {
+	if f.NKeySeed == "" {
+		return auth.User{}
+	}
+	u, err := auth.ReadCredential(f.NKeySeed)
+	if err != nil {
+		return auth.User{}
+	}
+	return u
 }
 
 // Concurrency checks what --max-concurrency says; 0 stands for the workflow's own.
@@ -64,7 +100,7 @@ func (f *LogFlags) Logger(w io.Writer) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(f.Level)); err != nil {
 		return nil, fmt.Errorf("--log-level %q: it must be debug, info, warn or error", f.Level)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: withoutControls}
 	switch f.Format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
@@ -72,6 +108,33 @@ func (f *LogFlags) Logger(w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: it must be text or json", f.Format)
+}
+
+// withoutControls escapes the control characters that the handlers let through, DEL and those beyond ASCII: a terminal may
+// take them for commands.
+func withoutControls(_ []string, a slog.Attr) slog.Attr {
+	var text string
+	switch err, isError := a.Value.Any().(error); {
+	case a.Value.Kind() == slog.KindString:
+		text = a.Value.String()
+	case isError:
+		text = fmt.Sprint(err) // which a nil pointer outlives
+	default:
+		return a
+	}
+	control := func(r rune) bool { return r >= 0x7f && r <= 0x9f }
+	if strings.IndexFunc(text, control) < 0 {
+		return a
+	}
+	var escaped strings.Builder
+	for _, r := range text {
+		if control(r) {
+			fmt.Fprintf(&escaped, `\u%04x`, r)
+		} else {
+			escaped.WriteRune(r)
+		}
+	}
+	return slog.String(a.Key, escaped.String())
 }
 
 // Slots parses "cpu=4,h100x1=8", or "4" for the default class.
@@ -89,51 +152,4 @@ func Slots(values []string, class string) (map[string]int, error) {
 		slots[name] += n
 	}
 	return slots, nil
-}
-
-// errNotLoopback explains why an address is refused.
-var errNotLoopback = errors.New("it is not a loopback address, and anyone who reaches it could use it; " +
-	"set credentials, or listen on 127.0.0.1")
-
-// Listen starts a NATS server on an address. Beyond loopback it must ask for credentials.
-func Listen(address, user, passwordFile, store string, log *slog.Logger) (*bus.Embedded, error) {
-	if user == "" {
-		if err := CheckLoopback(address); err != nil {
-			return nil, fmt.Errorf("--listen: %w (--listen-user, --listen-password-file)", err)
-		}
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("--listen %q: %w", address, err)
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil || number < 1 || number > 65535 {
-		return nil, fmt.Errorf("--listen %q: the port must be a number from 1 to 65535", address)
-	}
-	var password string
-	if user != "" {
-		text, err := os.ReadFile(passwordFile)
-		if err != nil {
-			return nil, fmt.Errorf("--listen-password-file: %w", err)
-		}
-		if password, _, _ = strings.Cut(string(text), "\n"); strings.TrimSpace(password) == "" {
-			return nil, fmt.Errorf("--listen-password-file %s: its first line is empty", passwordFile)
-		}
-	}
-	return bus.StartEmbedded(bus.EmbeddedOptions{
-		StoreDir: store, Host: host, Port: number, SyncAlways: true, Username: user, Password: strings.TrimSpace(password),
-		Logger: log,
-	})
-}
-
-// CheckLoopback refuses an address that other machines reach.
-func CheckLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", address, err)
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("address %q: %w", address, errNotLoopback)
 }

@@ -33,7 +33,8 @@ var allowed = map[string][]string{
 	"internal/gpu":    {},
 	"internal/shim":   {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
-	"internal/cli":    {"pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
+	"internal/auth":   {"pkg/bus", "pkg/spec"},
+	"internal/cli":    {"internal/auth", "pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},
 	"internal/tools":  {"pkg/api", "pkg/spec"},
 	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot", "pkg/spec"},
 	"internal/runs": {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -56,6 +57,9 @@ type Options struct {
 	InProcess *server.Server
 	// InboxPrefix is where answers come back: "_INBOX" when empty. A worker with its own permissions has its own.
 	InboxPrefix string
+	// APIPrefix is where JetStream is asked: "$JS.API." when empty. A user in another account than the streams' has it where
+	// his account imports it.
+	APIPrefix string
 	// Retry makes Connect try, at growing intervals, until its context is done while NATS cannot be reached or cannot
 	// answer yet; other errors still end it.
 	Retry bool
@@ -83,6 +87,7 @@ type Conn struct {
 	log    *slog.Logger
 	onErr  func(error)
 	closed chan struct{} // closed once nc is
+	api    string        // Options.APIPrefix
 
 	link atomic.Pointer[link]
 
@@ -128,7 +133,9 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 
 // connect is Connect, once.
 func connect(ctx context.Context, o Options) (*Conn, error) {
-	c := &Conn{log: o.Logger, onErr: o.ErrorFunc, closed: make(chan struct{}), reconnected: map[int]func(){}}
+	c := &Conn{
+		log: o.Logger, onErr: o.ErrorFunc, closed: make(chan struct{}), reconnected: map[int]func(){}, api: cmp.Or(o.APIPrefix, "$JS.API."),
+	}
 	c.link.Store(newLink())
 	options, err := c.natsOptions(o)
 	if err != nil {
@@ -286,7 +293,7 @@ func (c *Conn) probeJetStream(ctx context.Context) error {
 	var err error
 	go func() {
 		defer close(ended)
-		err = c.request(ctx, "$JS.API.INFO", nil, nil)
+		err = c.request(ctx, c.api+"INFO", nil, nil)
 	}()
 	select {
 	case <-ended:

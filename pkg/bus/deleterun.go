@@ -20,7 +20,7 @@ func (c *Conn) DeleteRun(ctx context.Context, run spec.RunName, o StreamOptions)
 	for _, name := range []string{
 		ResultsStream(run), RejectedStream(run), LogsStream(run), ObjectStream(OutputBucket(run)), "KV_" + StateBucket(run), JournalStream(run),
 	} {
-		err := c.request(ctx, "$JS.API.STREAM.DELETE."+name, nil, nil)
+		err := c.request(ctx, c.api+"STREAM.DELETE."+name, nil, nil)
 		if err != nil && !isCode(err, codeStreamNotFound) {
 			return err
 		}

@@ -33,6 +33,11 @@ type EmbeddedOptions struct {
 	// The server's default (2 minutes) when 0. SyncAlways syncs before each acknowledgement.
 	SyncInterval time.Duration
 	SyncAlways   bool
+	// AccountsFile is a part of a server's configuration that says who there is; NKeySeedFile and InboxPrefix are then those
+	// of Connect. Streams belong to an account: a store that was used without one looks empty.
+	AccountsFile string
+	NKeySeedFile string
+	InboxPrefix  string
 	// Username and Password, when set, are required from every connection.
 	Username string
 	Password string
@@ -150,21 +155,11 @@ func (e *Embedded) start() error {
 			return err
 		}
 	}
-	s, err := server.NewServer(&server.Options{
-		ServerName:             "autoresearch",
-		Host:                   o.Host,
-		Port:                   o.Port,
-		DontListen:             o.InProcess,
-		JetStream:              true,
-		StoreDir:               o.StoreDir,
-		SyncInterval:           o.SyncInterval,
-		SyncAlways:             o.SyncAlways,
-		MaxPayload:             int32(o.MaxPayload),
-		Username:               o.Username,
-		Password:               o.Password,
-		NoSigs:                 true,
-		DisableJetStreamBanner: true,
-	})
+	options, err := o.serverOptions()
+	if err != nil {
+		return err
+	}
+	s, err := server.NewServer(options)
 	if err != nil {
 		return fmt.Errorf("embedded NATS: %w", err)
 	}
@@ -177,10 +172,28 @@ func (e *Embedded) start() error {
 		s.WaitForShutdown()
 		return err
 	}
-	if o.Username == "" && !isLoopback(o.Host) && !o.InProcess {
+	if o.Username == "" && o.AccountsFile == "" && !isLoopback(o.Host) && !o.InProcess {
 		o.Logger.Warn("embedded NATS takes anyone's connection on a public address: set a user and a password", "host", o.Host)
 	}
 	return nil
+}
+
+// serverOptions are the options in the server's own terms.
+func (o EmbeddedOptions) serverOptions() (options *server.Options, err error) {
+	options = &server.Options{}
+	if o.AccountsFile != "" {
+		if options, err = server.ProcessConfigFile(o.AccountsFile); err != nil {
+			return nil, fmt.Errorf("embedded NATS: who may connect: %w", err)
+		}
+	}
+	options.ServerName = "autoresearch"
+	options.Host, options.Port, options.DontListen = o.Host, o.Port, o.InProcess
+	options.JetStream, options.StoreDir = true, o.StoreDir
+	options.SyncInterval, options.SyncAlways = o.SyncInterval, o.SyncAlways
+	options.MaxPayload = int32(o.MaxPayload)
+	options.Username, options.Password = o.Username, o.Password
+	options.NoSigs, options.DisableJetStreamBanner = true, true
+	return options, nil
 }
 
 // checkPort refuses a port that is taken. Between this and the server's own listen it may be taken still: the server's
@@ -226,7 +239,10 @@ func (e *Embedded) Server() *server.Server { return e.server }
 
 // Options returns what Connect needs to connect to this server within the process, with its user and password.
 func (e *Embedded) Options(name string) Options {
-	return Options{Name: name, InProcess: e.server, User: e.o.Username, Password: e.o.Password, Logger: e.o.Logger}
+	return Options{
+		Name: name, InProcess: e.server, User: e.o.Username, Password: e.o.Password, NKeySeedFile: e.o.NKeySeedFile, InboxPrefix: e.o.InboxPrefix,
+		Logger: e.o.Logger,
+	}
 }
 
 // Connect connects to this server within the process.

@@ -159,19 +159,21 @@ func RejectedStream(run spec.RunName) string {
 	return StreamRejectedPrefix + spec.EncodeName(string(run))
 }
 
-// LogSubject is where a worker publishes a part of the output of an attempt: ar.log.<run>.<worker>.<task>.<attempt>.<part>.
+// LogSubject is where a worker publishes a part of the output of an attempt:
+// ar.log.<run>.<group>.<worker>.<task>.<attempt>.<part>, where no group is "=", so that one pattern fits all.
 func LogSubject(run spec.RunName, worker spec.WorkerID, task spec.TaskID, attempt uint32, part LogPart) string {
-	return subjectLog + spec.EncodeName(string(run)) + "." + spec.EncodeName(string(worker)) + "." +
+	group, name := worker.Split()
+	return subjectLog + spec.EncodeName(string(run)) + "." + spec.EncodeName(group) + "." + spec.EncodeName(name) + "." +
 		spec.EncodeName(string(task)) + "." + strconv.FormatUint(uint64(attempt), 10) + "." + string(part)
 }
 
 // logTaskSubject matches the output of all attempts of a task, logAttemptSubject that of one.
 func logTaskSubject(run spec.RunName, task spec.TaskID) string {
-	return subjectLog + spec.EncodeName(string(run)) + ".*." + spec.EncodeName(string(task)) + ".*.*"
+	return subjectLog + spec.EncodeName(string(run)) + ".*.*." + spec.EncodeName(string(task)) + ".*.*"
 }
 
 func logAttemptSubject(run spec.RunName, task spec.TaskID, attempt uint32) string {
-	return subjectLog + spec.EncodeName(string(run)) + ".*." + spec.EncodeName(string(task)) + "." +
+	return subjectLog + spec.EncodeName(string(run)) + ".*.*." + spec.EncodeName(string(task)) + "." +
 		strconv.FormatUint(uint64(attempt), 10) + ".*"
 }
 
@@ -188,14 +190,11 @@ func logNames(subject string) (worker spec.WorkerID, attempt uint32) {
 	if err != nil {
 		return "", 0
 	}
-	if name, ok := spec.DecodeName(tokens[logTokens-4]); ok {
-		return spec.WorkerID(name), uint32(n)
-	}
-	return spec.WorkerID(tokens[logTokens-4]), uint32(n)
+	return spec.WorkerOf(plainToken(tokens[logTokens-5]), plainToken(tokens[logTokens-4])), uint32(n)
 }
 
 // logTokens is how many tokens a LogSubject has.
-const logTokens = 7
+const logTokens = 8
 
 // LogsStream names the stream of what a run's attempts write.
 func LogsStream(run spec.RunName) string { return StreamLogsPrefix + spec.EncodeName(string(run)) }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
@@ -19,8 +18,10 @@ import (
 )
 
 // The object store is laid out as NATS lays out its own: the chunks of one upload on one subject, and a message with an
-// ObjectInfo on another, which completes the upload. The name of an object is <run>/<SHA-256>. An upload's subject is
-// $O.<bucket>.C.<run>.<SHA-256>.<random>, so that two uploads of the same bytes never mix.
+// ObjectInfo on another, which completes the upload. The name of an object is <run>/<SHA-256>. An upload's chunks lie at
+// $O.<bucket>.C.<run>.<SHA-256>.<random>.<number>: two uploads of the same bytes never mix, and a request for a chunk can
+// name it. An upload is called by what matches its chunks, <run>.<SHA-256>.<random>.*, so that NATS's tools find them; one of
+// an earlier build has a single subject, without the number.
 
 // chunkSize is how many bytes one message of an upload holds, less where the server takes less.
 const chunkSize = 128 << 10
@@ -36,10 +37,13 @@ type objects struct {
 	bucket  string
 	renew   time.Duration
 	timeout time.Duration
+	worker  bool // see NewWorkerObjects
 }
 
 // NewObjects returns a run's part of the object store of large payloads and results.
-func NewObjects(c *Conn, run spec.RunName, o StreamOptions) Objects {
+func NewObjects(c *Conn, run spec.RunName, o StreamOptions) Objects { return newObjects(c, run, o) }
+
+func newObjects(c *Conn, run spec.RunName, o StreamOptions) *objects {
 	return &objects{
 		conn: c, stream: NewStream(c, artifactsConfig(o)), run: spec.EncodeName(string(run)), bucket: BucketArtifacts,
 		renew: o.blobRenewAfter(), timeout: o.appendTimeout(),
@@ -48,11 +52,29 @@ func NewObjects(c *Conn, run spec.RunName, o StreamOptions) Objects {
 
 // NewOutput returns a run's output store: what attempts leave besides their results. It is a store of its own, so that what
 // is best effort never takes the room of what is not; the oldest makes room, and goes by age.
-func NewOutput(c *Conn, run spec.RunName, o StreamOptions) Objects {
+func NewOutput(c *Conn, run spec.RunName, o StreamOptions) Objects { return newOutput(c, run, o) }
+
+func newOutput(c *Conn, run spec.RunName, o StreamOptions) *objects {
 	return &objects{
 		conn: c, stream: NewStream(c, outputConfig(run, o)), run: spec.EncodeName(string(run)), bucket: OutputBucket(run),
 		renew: o.blobRenewAfter(), timeout: o.appendTimeout(),
 	}
+}
+
+// NewWorkerObjects returns a run's part of the object store for a worker, which may get and put. It asks only for what its
+// requests name in their subjects, so that permissions can pin the run, and removes nothing: what is left of an upload is the
+// leader's to sweep. NewWorkerOutput is the same of the output store.
+func NewWorkerObjects(c *Conn, run spec.RunName, o StreamOptions) Objects {
+	objects := newObjects(c, run, o)
+	objects.worker = true
+	return objects
+}
+
+// NewWorkerOutput returns a run's output store for a worker.
+func NewWorkerOutput(c *Conn, run spec.RunName, o StreamOptions) Objects {
+	objects := newOutput(c, run, o)
+	objects.worker = true
+	return objects
 }
 
 func (o *objects) Ensure(ctx context.Context) error {
@@ -66,10 +88,29 @@ func (o *objects) objectSubject(d spec.Digest) string {
 	return "$O." + o.bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(o.name(d)))
 }
 
-// uploadPrefix + <random> names an upload; chunkSubject is where its chunks lie.
-func (o *objects) uploadPrefix(d spec.Digest) string { return o.run + "." + d.String() + "." }
+// newUpload names an upload; chunkSubject is where its chunks lie.
+func (o *objects) newUpload(d spec.Digest) string {
+	return o.run + "." + d.String() + "." + nuid.Next() + anyChunk
+}
 
 func (o *objects) chunkSubject(upload string) string { return "$O." + o.bucket + ".C." + upload }
+
+// nthChunkSubject is where one chunk lies.
+func (o *objects) nthChunkSubject(upload string, n int) string {
+	return o.chunkSubject(strings.TrimSuffix(upload, anyChunk) + "." + strconv.Itoa(n))
+}
+
+// uploadOf names the upload that a chunk's subject belongs to.
+func (o *objects) uploadOf(subject string) string {
+	upload := strings.TrimPrefix(subject, o.chunkSubject(""))
+	if strings.Count(upload, ".") < 3 {
+		return upload // of an earlier build
+	}
+	return upload[:strings.LastIndexByte(upload, '.')] + anyChunk
+}
+
+// anyChunk ends an upload's name.
+const anyChunk = ".*"
 
 func (o *objects) fail(operation string, d spec.Digest, err error) error {
 	return fmt.Errorf("%s blob %s: %w", operation, d, err)
@@ -77,7 +118,11 @@ func (o *objects) fail(operation string, d spec.Digest, err error) error {
 
 // look reads what completes a blob; ErrNoMessage when it is not there.
 func (o *objects) look(ctx context.Context, d spec.Digest) (StoredBlob, error) {
-	m, err := o.stream.GetLast(ctx, o.objectSubject(d))
+	get := o.stream.GetLast
+	if o.worker {
+		get = o.stream.GetLastDirect
+	}
+	m, err := get(ctx, o.objectSubject(d))
 	if err != nil {
 		return StoredBlob{}, err
 	}
@@ -111,10 +156,10 @@ func (o *objects) Put(ctx context.Context, data []byte) (spec.Blob, error) {
 // upload stores chunks and then what completes them, in place of an older upload if there is one. What fails takes its
 // chunks back, as far as it can.
 func (o *objects) upload(ctx context.Context, blob spec.Blob, old StoredBlob, data []byte) error {
-	upload := o.uploadPrefix(blob.Digest) + nuid.Next()
+	upload := o.newUpload(blob.Digest)
 	chunks := 0
 	for chunk := range slices.Chunk(data, o.chunkSize()) {
-		if _, err := o.stream.Append(ctx, o.chunkSubject(upload), nil, chunk, o.timeout); err != nil {
+		if _, err := o.stream.Append(ctx, o.nthChunkSubject(upload, chunks), nil, chunk, o.timeout); err != nil {
 			return errors.Join(err, o.discard(ctx, upload))
 		}
 		chunks++
@@ -136,7 +181,7 @@ func (o *objects) upload(ctx context.Context, blob spec.Blob, old StoredBlob, da
 
 func (o *objects) chunkSize() int { return max(1, min(chunkSize, o.conn.MaxPayload()-AppendOverhead)) }
 
-// complete publishes the ObjectInfo of an upload, unless the object's newest message is another than seq.
+// complete publishes the ObjectInfo of an upload, unless the object's newest message is another than seq, which it replaces.
 func (o *objects) complete(ctx context.Context, blob spec.Blob, seq uint64, upload string, chunks int) error {
 	info := jetstream.ObjectInfo{
 		ObjectMeta: jetstream.ObjectMeta{
@@ -149,13 +194,19 @@ func (o *objects) complete(ctx context.Context, blob spec.Blob, seq uint64, uplo
 	if err != nil {
 		return err
 	}
-	header := nats.Header{headerExpectLastSubject: []string{strconv.FormatUint(seq, 10)}, headerRollup: []string{"sub"}}
-	_, err = o.stream.Append(ctx, o.objectSubject(blob.Digest), header, data, o.timeout)
-	return err
+	subject := o.objectSubject(blob.Digest)
+	stored, err := o.stream.Append(ctx, subject, ExpectLastOfSubject(seq), data, o.timeout)
+	if err != nil || seq == 0 || o.worker {
+		return err
+	}
+	return o.stream.PurgeSubjectBelow(ctx, subject, stored)
 }
 
 // discard removes the chunks of an upload.
 func (o *objects) discard(ctx context.Context, upload string) error {
+	if o.worker {
+		return nil
+	}
 	return o.stream.PurgeSubject(ctx, o.chunkSubject(upload))
 }
 
@@ -165,7 +216,7 @@ func (o *objects) Get(ctx context.Context, blob spec.Blob, max int64) ([]byte, e
 	}
 	read := ""
 	for {
-		have, err := o.look(ctx, blob.Digest)
+		have, err := o.find(ctx, blob.Digest)
 		if err != nil {
 			return nil, o.fail("get", blob.Digest, err)
 		}
@@ -179,6 +230,33 @@ func (o *objects) Get(ctx context.Context, blob spec.Blob, max int64) ([]byte, e
 		read = have.Upload // look again: it may have been put anew in the middle of it
 	}
 }
+
+// find is look for what should be there.
+func (o *objects) find(ctx context.Context, d spec.Digest) (have StoredBlob, err error) {
+	err = o.patiently(ctx, func() error {
+		have, err = o.look(ctx, d)
+		return err
+	})
+	return have, err
+}
+
+// patiently gets what should be there: a copy that answers a worker may be behind.
+func (o *objects) patiently(ctx context.Context, get func() error) error {
+	err := get()
+	for tries := 1; o.worker && errors.Is(err, ErrNoMessage) && tries < behindTries; tries++ {
+		if gaveUp := pause(ctx, behindWait); gaveUp != nil {
+			return errors.Join(err, gaveUp)
+		}
+		err = get()
+	}
+	return err
+}
+
+// How long a copy of the store may be behind.
+const (
+	behindTries = 5
+	behindWait  = 100 * time.Millisecond
+)
 
 func isDamage(err error) bool {
 	var damage *DamageError
@@ -204,8 +282,8 @@ func (o *objects) damage(b spec.Blob, format string, args ...any) error {
 // chunks reads the bytes of an upload, as many as it says it has.
 func (o *objects) chunks(ctx context.Context, b StoredBlob) ([]byte, error) {
 	data, next := make([]byte, 0, b.Blob.Size), uint64(1)
-	for int64(len(data)) < b.Blob.Size {
-		m, err := o.stream.GetNext(ctx, o.chunkSubject(b.Upload), next)
+	for n := 0; int64(len(data)) < b.Blob.Size; n++ {
+		m, err := o.chunk(ctx, b.Upload, n, next)
 		if errors.Is(err, ErrNoMessage) {
 			return nil, o.damage(b.Blob, "only %d of its %d bytes are there", len(data), b.Blob.Size)
 		}
@@ -220,11 +298,23 @@ func (o *objects) chunks(ctx context.Context, b StoredBlob) ([]byte, error) {
 	return data, nil
 }
 
+// chunk reads the nth chunk of an upload, whose sequence is next at least.
+func (o *objects) chunk(ctx context.Context, upload string, n int, next uint64) (m *Message, err error) {
+	if !o.worker || !strings.HasSuffix(upload, anyChunk) {
+		return o.stream.GetNext(ctx, o.chunkSubject(upload), next)
+	}
+	err = o.patiently(ctx, func() error {
+		m, err = o.stream.GetLastDirect(ctx, o.nthChunkSubject(upload, n))
+		return err
+	})
+	return m, err
+}
+
 // List reads uploads before what completes them: an upload that is completed in between is named as complete.
 func (o *objects) List(ctx context.Context, fn func(StoredBlob) error) error {
 	uploads := map[string]bool{}
 	err := o.stream.Subjects(ctx, o.chunkSubject(o.run+".>"), func(subject string) error {
-		uploads[strings.TrimPrefix(subject, o.chunkSubject(""))] = true
+		uploads[o.uploadOf(subject)] = true
 		return nil
 	})
 	if err != nil {
@@ -296,7 +386,7 @@ func (o *objects) Delete(ctx context.Context, b StoredBlob) (err error) {
 			return nil // finished since
 		}
 	} else {
-		err = o.stream.Delete(ctx, b.Revision)
+		err = o.stream.PurgeSubjectBelow(ctx, o.objectSubject(b.Blob.Digest), b.Revision+1)
 	}
 	if err == nil {
 		err = o.discard(ctx, b.Upload)

@@ -131,7 +131,8 @@ func tasksConfig(o StreamOptions) jetstream.StreamConfig {
 	}
 }
 
-// artifactsConfig: an object store as NATS lays it out, so that its own tools read it. A full one refuses.
+// artifactsConfig: an object store as NATS lays it out, so that its own tools read it. A full one refuses. It takes no
+// rollups: with them whoever may put one object could remove all.
 func artifactsConfig(o StreamOptions) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        ObjectStream(BucketArtifacts),
@@ -140,7 +141,6 @@ func artifactsConfig(o StreamOptions) jetstream.StreamConfig {
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
 		Discard:     jetstream.DiscardNew,
-		AllowRollup: true,
 		AllowDirect: true,
 		MaxBytes:    o.ArtifactsMaxBytes,
 		Replicas:    o.Replicas,
@@ -157,7 +157,6 @@ func outputConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
 		Discard:     jetstream.DiscardOld,
-		AllowRollup: true,
 		AllowDirect: true,
 		MaxBytes:    o.OutputMaxBytes,
 		MaxAge:      cmp.Or(o.OutputMaxAge, OutputMaxAgeDefault),
@@ -300,13 +299,13 @@ func (s *Stream) create(ctx context.Context) error {
 	if config.Storage == jetstream.FileStorage {
 		first.Description = "" // so that the update has something to write
 	}
-	if err := s.conn.request(ctx, "$JS.API.STREAM.CREATE."+config.Name, first, nil); err != nil {
+	if err := s.conn.request(ctx, s.conn.api+"STREAM.CREATE."+config.Name, first, nil); err != nil {
 		return err
 	}
 	if first.Description == config.Description {
 		return nil
 	}
-	return s.conn.request(ctx, "$JS.API.STREAM.UPDATE."+config.Name, config, nil)
+	return s.conn.request(ctx, s.conn.api+"STREAM.UPDATE."+config.Name, config, nil)
 }
 
 // maxBytesDefault bounds a new stream for which the options name no bound.
@@ -349,7 +348,7 @@ func (s *Stream) adapt(ctx context.Context, have jetstream.StreamConfig) error {
 	if !changed(have, merged) {
 		return nil
 	}
-	if err := s.conn.request(ctx, "$JS.API.STREAM.UPDATE."+have.Name, merged, nil); err != nil {
+	if err := s.conn.request(ctx, s.conn.api+"STREAM.UPDATE."+have.Name, merged, nil); err != nil {
 		return s.fail("update the configuration of", err)
 	}
 	s.conn.log.Warn("updated the configuration of a stream", "stream", have.Name)
@@ -373,6 +372,7 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	}
 	merged.MaxMsgsPerSubject = unbounded(want.MaxMsgsPerSubject)
 	merged.AllowDirect = want.AllowDirect
+	merged.AllowRollup = want.AllowRollup
 	merged.AllowAtomicPublish = want.AllowAtomicPublish
 	merged.DenyDelete = want.DenyDelete
 	if want.Replicas != 0 {
@@ -396,14 +396,14 @@ func changed(have, merged jetstream.StreamConfig) bool {
 	return have.Discard != merged.Discard || have.DiscardNewPerSubject != merged.DiscardNewPerSubject ||
 		have.MaxMsgs != merged.MaxMsgs || have.MaxAge != merged.MaxAge ||
 		have.MaxMsgsPerSubject != merged.MaxMsgsPerSubject || have.AllowDirect != merged.AllowDirect ||
-		have.AllowAtomicPublish != merged.AllowAtomicPublish || have.DenyDelete != merged.DenyDelete ||
+		have.AllowRollup != merged.AllowRollup || have.AllowAtomicPublish != merged.AllowAtomicPublish || have.DenyDelete != merged.DenyDelete ||
 		have.Replicas != merged.Replicas || have.MaxBytes != merged.MaxBytes
 }
 
 // ensureConsumer creates a durable consumer, or updates the one there is.
 func (s *Stream) ensureConsumer(ctx context.Context, config jetstream.ConsumerConfig) error {
 	body := map[string]any{"stream_name": s.config.Name, "config": config}
-	subject := "$JS.API.CONSUMER.CREATE." + s.config.Name + "." + config.Name
+	subject := s.conn.api + "CONSUMER.CREATE." + s.config.Name + "." + config.Name
 	if config.FilterSubject != "" {
 		subject += "." + config.FilterSubject
 	}
@@ -415,7 +415,7 @@ func (s *Stream) ensureConsumer(ctx context.Context, config jetstream.ConsumerCo
 
 // deleteConsumer deletes a consumer. It is no error when there is none.
 func (s *Stream) deleteConsumer(ctx context.Context, name string) error {
-	err := s.conn.request(ctx, "$JS.API.CONSUMER.DELETE."+s.config.Name+"."+name, nil, nil)
+	err := s.conn.request(ctx, s.conn.api+"CONSUMER.DELETE."+s.config.Name+"."+name, nil, nil)
 	if err != nil && !isCode(err, codeConsumerNotFound) {
 		return s.fail("delete consumer "+name+" of", err)
 	}

@@ -37,7 +37,7 @@ func NewPuller(c *Conn, class string, malformed func(subject string, err error))
 	return &Puller{
 		conn:      c,
 		class:     class,
-		subject:   "$JS.API.CONSUMER.MSG.NEXT." + StreamTasks + "." + ClassConsumer(class),
+		subject:   c.api + "CONSUMER.MSG.NEXT." + StreamTasks + "." + ClassConsumer(class),
 		malformed: malformed,
 	}
 }

@@ -107,7 +107,7 @@ func (r *reader) createConsumer(ctx context.Context) error {
 	var answer struct {
 		NumPending uint64 `json:"num_pending"`
 	}
-	subject := "$JS.API.CONSUMER.CREATE." + r.stream.Name() + "." + r.consumer
+	subject := r.stream.conn.api + "CONSUMER.CREATE." + r.stream.Name() + "." + r.consumer
 	if err := r.stream.conn.request(ctx, subject, body, &answer); err != nil {
 		return r.stream.fail("read", err)
 	}
@@ -127,7 +127,7 @@ func (r *reader) close() error {
 		return nil
 	}
 	if r.consumer != "" {
-		subject := "$JS.API.CONSUMER.DELETE." + r.stream.Name() + "." + r.consumer
+		subject := r.stream.conn.api + "CONSUMER.DELETE." + r.stream.Name() + "." + r.consumer
 		err = errors.Join(err, whenAway(r.stream.conn.nc.Publish(subject, nil)))
 	}
 	r.consumer = ""
@@ -186,7 +186,7 @@ func (r *reader) ask() error {
 		heartbeat = boundedHeartbeat
 	}
 	body := pullRequest(readBatch, max(readBytes, 2*r.stream.conn.MaxPayload()), readExpires, heartbeat)
-	subject := "$JS.API.CONSUMER.MSG.NEXT." + r.stream.Name() + "." + r.consumer
+	subject := r.stream.conn.api + "CONSUMER.MSG.NEXT." + r.stream.Name() + "." + r.consumer
 	if err := r.stream.conn.nc.PublishRequest(subject, r.sub.Subject, body); err != nil {
 		return fmt.Errorf("%w: %w", errReset, whenAway(err))
 	}

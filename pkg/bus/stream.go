@@ -20,7 +20,6 @@ const (
 	headerBatchID           = "Nats-Batch-Id"
 	headerBatchSequence     = "Nats-Batch-Sequence"
 	headerBatchCommit       = "Nats-Batch-Commit"
-	headerRollup            = "Nats-Rollup"
 )
 
 // Error codes of JetStream that mean something to this project.
@@ -137,7 +136,7 @@ func (s *Stream) fail(operation string, err error) error {
 // info asks for the stream's state and configuration.
 func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	var info jetstream.StreamInfo
-	if err := s.conn.request(ctx, "$JS.API.STREAM.INFO."+s.config.Name, nil, &info); err != nil {
+	if err := s.conn.request(ctx, s.conn.api+"STREAM.INFO."+s.config.Name, nil, &info); err != nil {
 		return nil, s.fail("look at", err)
 	}
 	return &info, nil
@@ -163,7 +162,7 @@ func (s *Stream) delete(ctx context.Context) (was bool, err error) {
 	} else if err != nil {
 		return false, err
 	}
-	if err := s.conn.request(ctx, "$JS.API.STREAM.DELETE."+s.config.Name, nil, nil); err != nil {
+	if err := s.conn.request(ctx, s.conn.api+"STREAM.DELETE."+s.config.Name, nil, nil); err != nil {
 		return false, s.fail("delete", err)
 	}
 	return true, nil
@@ -183,13 +182,18 @@ func (s *Stream) Purge(ctx context.Context, seq uint64) error {
 	return s.purge(ctx, map[string]any{"seq": seq})
 }
 
-// PurgeSubject removes every message of one subject.
+// PurgeSubject removes every message of one subject, or of all that match it.
 func (s *Stream) PurgeSubject(ctx context.Context, subject string) error {
 	return s.purge(ctx, map[string]any{"filter": subject})
 }
 
+// PurgeSubjectBelow removes every message of one subject below seq.
+func (s *Stream) PurgeSubjectBelow(ctx context.Context, subject string, seq uint64) error {
+	return s.purge(ctx, map[string]any{"filter": subject, "seq": seq})
+}
+
 func (s *Stream) purge(ctx context.Context, what map[string]any) error {
-	if err := s.conn.request(ctx, "$JS.API.STREAM.PURGE."+s.config.Name, what, nil); err != nil {
+	if err := s.conn.request(ctx, s.conn.api+"STREAM.PURGE."+s.config.Name, what, nil); err != nil {
 		return s.fail("purge", err)
 	}
 	return nil
@@ -220,6 +224,40 @@ func (s *Stream) GetNext(ctx context.Context, subject string, seq uint64) (*Mess
 	return s.get(ctx, map[string]any{"seq": seq, "next_by_subj": subject})
 }
 
+// GetLastDirect is GetLast from any server that keeps the stream, which may be behind. Its request names the subject in its
+// own, so that permissions can pin it.
+func (s *Stream) GetLastDirect(ctx context.Context, subject string) (*Message, error) {
+	ctx, cancel := s.conn.waitContext(ctx, requestTimeout)
+	defer cancel()
+	m, err := s.conn.nc.RequestWithContext(ctx, s.conn.api+"DIRECT.GET."+s.config.Name+"."+subject, nil)
+	if err != nil {
+		return nil, s.fail("read", withCause(ctx, err))
+	}
+	switch status := statusOf(m); status {
+	case "":
+	case statusNotFound:
+		return nil, fmt.Errorf("stream %s: subject %s: %w", s.config.Name, subject, ErrNoMessage)
+	default:
+		return nil, s.fail("read", fmt.Errorf("the server answered %s %s", status, m.Header.Get("Description")))
+	}
+	seq, err := strconv.ParseUint(m.Header.Get(headerSequence), 10, 64)
+	if err != nil {
+		return nil, s.fail("read the sequence of a message in", err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get(headerTime))
+	if err != nil {
+		return nil, s.fail("read the time of a message in", err)
+	}
+	return &Message{Subject: subject, Seq: seq, Header: m.Header, Data: m.Data, Time: at}, nil
+}
+
+// What a direct answer says of the message in its headers.
+const (
+	headerSequence = "Nats-Sequence"
+	headerTime     = "Nats-Time-Stamp"
+	statusNotFound = "404"
+)
+
 // Subjects calls fn for every subject that matches filter and has a message.
 func (s *Stream) Subjects(ctx context.Context, filter string, fn func(subject string) error) error {
 	for offset := 0; ; {
@@ -230,7 +268,7 @@ func (s *Stream) Subjects(ctx context.Context, filter string, fn func(subject st
 			} `json:"state"`
 		}
 		body := map[string]any{"subjects_filter": filter, "offset": offset}
-		if err := s.conn.request(ctx, "$JS.API.STREAM.INFO."+s.config.Name, body, &page); err != nil {
+		if err := s.conn.request(ctx, s.conn.api+"STREAM.INFO."+s.config.Name, body, &page); err != nil {
 			return s.fail("list the subjects of", err)
 		}
 		for subject := range page.State.Subjects {
@@ -255,7 +293,7 @@ func (s *Stream) get(ctx context.Context, which map[string]any) (*Message, error
 			Time    time.Time `json:"time"`
 		} `json:"message"`
 	}
-	err := s.conn.request(ctx, "$JS.API.STREAM.MSG.GET."+s.config.Name, which, &answer)
+	err := s.conn.request(ctx, s.conn.api+"STREAM.MSG.GET."+s.config.Name, which, &answer)
 	if isCode(err, codeMessageNotFound) {
 		return nil, fmt.Errorf("stream %s: %v: %w", s.config.Name, which, ErrNoMessage)
 	}
@@ -275,7 +313,7 @@ func (s *Stream) get(ctx context.Context, which map[string]any) (*Message, error
 // Delete removes the message at seq. It is no error when it is not there any more.
 func (s *Stream) Delete(ctx context.Context, seq uint64) error {
 	body := map[string]any{"seq": seq, "no_erase": true}
-	err := s.conn.request(ctx, "$JS.API.STREAM.MSG.DELETE."+s.config.Name, body, nil)
+	err := s.conn.request(ctx, s.conn.api+"STREAM.MSG.DELETE."+s.config.Name, body, nil)
 	if err == nil {
 		return nil
 	}

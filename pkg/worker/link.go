@@ -94,16 +94,16 @@ func (l *busLink) publish(ctx context.Context, run spec.RunName, m *bus.ResultMe
 }
 
 func (l *busLink) put(ctx context.Context, run spec.RunName, data []byte) error {
-	_, err := bus.NewObjects(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
+	_, err := bus.NewWorkerObjects(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
 	return err
 }
 
 func (l *busLink) get(ctx context.Context, run spec.RunName, b spec.Blob) ([]byte, error) {
-	return bus.NewObjects(l.conn, run, bus.StreamOptions{}).Get(ctx, b, b.Size)
+	return bus.NewWorkerObjects(l.conn, run, bus.StreamOptions{}).Get(ctx, b, b.Size)
 }
 
 func (l *busLink) keep(ctx context.Context, run spec.RunName, data []byte) error {
-	_, err := bus.NewOutput(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
+	_, err := bus.NewWorkerOutput(l.conn, run, bus.StreamOptions{}).Put(ctx, data)
 	return err
 }
 
