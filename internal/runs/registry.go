@@ -56,7 +56,8 @@ func (s *Server) Create(ctx context.Context, r api.RunRequest, by string) (creat
 	known, err := s.registry.Get(ctx, e.Name)
 	switch {
 	case err == nil && same(known, e):
-		return false, s.awaitLed(ctx, known)
+		s.awaitLed(ctx, known)
+		return false, nil
 	case err == nil:
 		return false, api.NewProblem(api.CodeRunExists, "run %q is registered with another workflow or other settings", e.Name)
 	case !errors.Is(err, bus.ErrMissing):
@@ -69,7 +70,8 @@ func (s *Server) Create(ctx context.Context, r api.RunRequest, by string) (creat
 	if _, err := s.registry.Put(ctx, e); err != nil {
 		return false, passing(err)
 	}
-	return true, s.awaitLed(ctx, e)
+	s.awaitLed(ctx, e)
+	return true, nil
 }
 
 // unused refuses the name of a run that is kept on the server and not registered: it is one of a coordinator with a
@@ -110,19 +112,17 @@ func passing(err error) error {
 // ledPoll is how often a new run is looked at.
 const ledPoll = 20 * time.Millisecond
 
-// awaitLed waits until a run is led, here or elsewhere, or is in trouble. It is no error when ctx ends before that: the
-// run is registered.
-func (s *Server) awaitLed(ctx context.Context, e kv.RunEntry) error {
+// awaitLed waits until a run is led, here or elsewhere, or is in trouble, or ctx ends: the run is registered all the same.
+func (s *Server) awaitLed(ctx context.Context, e kv.RunEntry) {
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		r := s.served[e.Name]
 		s.mu.Unlock()
 		if r != nil && r.entry.ID == e.ID && r.settled() {
-			return nil
+			return
 		}
 		wait(ctx, ledPoll)
 	}
-	return nil
 }
 
 // settled reports whether it is known what becomes of a run.

@@ -61,7 +61,9 @@ func TestRuns(t *testing.T) {
 		t.Errorf("the name of a removed run: %v", err)
 	}
 	cancel()
-	<-ended
+	if err := <-ended; err != nil && ctx.Err() == nil {
+		t.Error(err)
+	}
 }
 
 func wantRuns(t *testing.T, runs *kv.Runs, want int) []kv.RunEntry {
