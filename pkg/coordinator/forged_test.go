@@ -13,9 +13,6 @@ func TestNobodySpeaksForAnotherWorker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := w.lead(newTree(0, 0))
-	if _, _, err := c.Submit(t.Context(), []spec.TaskSpec{task("a")}); err != nil {
-		t.Fatal(err)
-	}
 	honest, thief := w.hostile("gpu/w1"), w.hostile("spot/w1")
 	ref := honest.claim()
 	body, err := bus.EncodeResult(spec.TaskResult{Attempt: ref.Attempt, Worker: honest.id})
@@ -47,7 +44,7 @@ func TestNobodySpeaksForAnotherWorker(t *testing.T) {
 	honest.report(bus.Report{AttemptRef: ref, Body: body})
 	honest.receipted(ref)
 	eventually(t, "the task is completed", func() bool {
-		done, ok := c.current.ledger.task("a")
+		done, ok := c.current.ledger.task(ref.Task)
 		return ok && done.State == spec.StateCompleted
 	})
 }
