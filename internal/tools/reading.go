@@ -67,7 +67,7 @@ type inEvents struct {
 func (s *server) addReading() {
 	look(s, "run_status", "How a run is at a glance: status and why it stopped, counts of experiments, the best so far, budgets, pauses, classes "+
 		"with their slots, the rate at which experiments end. Begin here.", func(ctx context.Context, a *asked, _ inRun) (any, error) {
-		return a.Client.Run(ctx, a.run)
+		return a.Run(ctx, a.run)
 	})
 	look(s, "list_tasks", "List experiments, by status, kind, parent or text, in any order, a page at a time.",
 		func(ctx context.Context, a *asked, in inTasks) (any, error) {

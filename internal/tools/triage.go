@@ -58,7 +58,7 @@ const (
 
 // triage groups the newest failures.
 func (a *asked) triage(ctx context.Context, in inFailures) (*Triage, error) {
-	run, err := a.Client.Run(ctx, a.run)
+	run, err := a.Run(ctx, a.run)
 	if err != nil {
 		return nil, err
 	}
