@@ -115,9 +115,9 @@ container-test: images $(TOOLS)/kustomize ## Play the images with podman as the 
 	$(GO) test -count 1 -v -timeout 15m ./test/manifests -run ContainersSearch -tools $(TOOLS) -containers $(CURDIR)/$(BIN)/images/$$($(GO) env GOARCH)
 
 k8s-test: $(TOOLS)/kustomize ## Apply the overlays to a real API server with fake nodes (its first build takes ten minutes)
-	cd bench/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(TOOLS)/ ./kube
-	cd bench/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(TOOLS)/ sigs.k8s.io/kwok/cmd/kwok
-	cd bench/k8s && $(GO) test -count 1 -v -timeout 10m . -tools $(TOOLS)
+	cd test/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(TOOLS)/ ./kube
+	cd test/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(TOOLS)/ sigs.k8s.io/kwok/cmd/kwok
+	cd test/k8s && $(GO) test -count 1 -v -timeout 10m . -tools $(TOOLS)
 
 clean: ## Remove what was built
 	rm -rf $(BIN) examples/charlm/charlm

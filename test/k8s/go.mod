@@ -1,5 +1,5 @@
 // A control plane for tests, in a module of its own: the product needs none of it.
-module autoresearch/bench/k8s
+module autoresearch/test/k8s
 
 go 1.26.0
 
