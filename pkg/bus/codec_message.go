@@ -98,7 +98,7 @@ func DecodeDispatch(data []byte) (*Dispatch, error) {
 }
 
 // recipe writes a Recipe: c argv, e environment, d directory, i standard input, t timeout, s stall timeout, g grace,
-// p proposer, m memory, o open files, u processor time.
+// p proposer, m memory, o open files, u processor time, x secrets (references).
 func (w *wire) recipe(r *spec.Recipe) {
 	mark := w.openMap()
 	fieldTexts(w, "c", r.Argv)
@@ -112,6 +112,7 @@ func (w *wire) recipe(r *spec.Recipe) {
 	fieldInt(w, "m", r.Limits.Memory)
 	fieldInt(w, "o", r.Limits.OpenFiles)
 	fieldInt(w, "u", r.Limits.CPU)
+	fieldList(w, "x", r.Secrets, (*wire).secret)
 	w.closeMap(mark)
 }
 
@@ -140,11 +141,39 @@ func (c *cursor) recipe(r *spec.Recipe) {
 			r.Limits.OpenFiles = int(c.int())
 		case "u":
 			r.Limits.CPU = time.Duration(c.int())
+		case "x":
+			r.Secrets = list(c, c.secret)
 		default:
 			return false
 		}
 		return true
 	})
+}
+
+// secret writes where a secret is found: n name, e environment variable, f file.
+func (w *wire) secret(s *spec.Secret) {
+	mark := w.openMap()
+	fieldText(w, "n", s.Name)
+	fieldText(w, "e", s.Env)
+	fieldText(w, "f", s.File)
+	w.closeMap(mark)
+}
+
+func (c *cursor) secret() (s spec.Secret) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "n":
+			s.Name = c.text()
+		case "e":
+			s.Env = c.text()
+		case "f":
+			s.File = c.text()
+		default:
+			return false
+		}
+		return true
+	})
+	return s
 }
 
 // EncodeUplink returns a worker's message: v version, w worker, b boot, h host, f full, x leaving, s slots, r running,

@@ -275,6 +275,8 @@ type Recipe struct {
 	Argv []string
 	// Env is set on top of the worker's own environment, as "KEY=value".
 	Env []string
+	// Secrets are set on top of Env, by the worker alone.
+	Secrets []Secret
 	// Dir is the working directory, absolute; relative programs in Argv are looked up from it.
 	Dir string
 	// Stdin is fed to the command; closed at once when empty.

@@ -65,7 +65,10 @@ func (w *worker) commandOf(a *attempt, files attemptFiles, resumed bool) (*comma
 	if err != nil {
 		return nil, err
 	}
-	env := w.environment(a, files, resumed)
+	env, err := w.environment(a, files, resumed)
+	if err != nil {
+		return nil, err
+	}
 	path, err := lookPath(recipe.Argv[0], dir, env)
 	if err != nil {
 		return nil, err

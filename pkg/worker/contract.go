@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +30,7 @@ const (
 	EnvArtifactsDir  = "AUTORESEARCH_ARTIFACTS_DIR"  // what it leaves there is kept with the result
 	EnvResumed       = "AUTORESEARCH_RESUMED"        // "1" when the checkpoint directory holds an earlier attempt's files
 
-	envPrefix = "AUTORESEARCH_"
+	envPrefix = spec.WorkerEnvPrefix
 )
 
 // The files of an attempt.
@@ -135,8 +136,13 @@ func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err erro
 	return resumed, nil
 }
 
-// environment returns the whole environment of an attempt; of equal names the last counts.
-func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) []string {
+// environment returns the whole environment of an attempt; of equal names the last counts. It holds secrets: nothing may
+// write it down.
+func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) ([]string, error) {
+	secret, err := secrets(&a.dispatch.Recipe)
+	if err != nil {
+		return nil, err
+	}
 	env := make([]string, 0, 64)
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
@@ -157,7 +163,7 @@ func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) []str
 	if resumed {
 		env = append(env, EnvResumed+"=1")
 	}
-	return dedupe(append(append(env, a.dispatch.Recipe.Env...), w.gpuEnv(a)...))
+	return dedupe(slices.Concat(env, a.dispatch.Recipe.Env, secret, w.gpuEnv(a))), nil
 }
 
 // dedupe keeps the last of equal names. NUL, which a task's id may hold and no environment, is left out.

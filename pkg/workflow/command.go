@@ -224,7 +224,7 @@ func (k *Kind) recipe(task spec.TaskSpec, dir string) (spec.Recipe, error) {
 	if err != nil {
 		return spec.Recipe{}, err
 	}
-	recipe := spec.Recipe{Dir: dir, Grace: k.Grace, Limits: k.Limits}
+	recipe := spec.Recipe{Dir: dir, Grace: k.Grace, Limits: k.Limits, Secrets: k.secrets}
 	recipe.Timeout, recipe.StallTimeout, err = task.TimeLimits(k.Timeout, k.StallTimeout)
 	if err != nil {
 		return spec.Recipe{}, err

@@ -84,8 +84,9 @@ type Kind struct {
 	// Limits bound each process.
 	Limits spec.ProcessLimits
 
-	argv []template
-	env  []variable
+	argv    []template
+	env     []variable
+	secrets []spec.Secret
 }
 
 type variable struct {

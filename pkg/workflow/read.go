@@ -65,6 +65,7 @@ func (r *reader) kindKeys(k *Kind) keys {
 	return keys{
 		"command":       func(n *node, field string) { k.argv = r.command(n, field) },
 		"env":           func(n *node, field string) { k.env = r.environment(n, field) },
+		"secrets":       func(n *node, field string) { k.secrets = r.secrets(n, field) },
 		"class":         func(n *node, field string) { k.Class = r.text(n, field) },
 		"requires":      func(n *node, field string) { k.Requires = r.labels(n, field) },
 		"timeout":       func(n *node, field string) { k.Timeout = r.duration(n, field, 0) },
@@ -75,6 +76,13 @@ func (r *reader) kindKeys(k *Kind) keys {
 		"max_lost":      func(n *node, field string) { k.MaxLost = r.integer(n, field, 1, math.MaxInt32) },
 		"max_preempted": func(n *node, field string) { k.MaxPreempted = r.integer(n, field, 1, math.MaxInt32) },
 		"limits":        func(n *node, field string) { r.object(n, field, r.processLimitKeys(&k.Limits)) },
+	}
+}
+
+func (r *reader) secretKeys(s *spec.Secret) keys {
+	return keys{
+		"env":  func(n *node, field string) { s.Env = r.text(n, field) },
+		"file": func(n *node, field string) { s.File = r.text(n, field) },
 	}
 }
 
@@ -365,6 +373,27 @@ func (r *reader) environment(n *node, field string) []variable {
 		env = append(env, variable{name: f.name, value: r.template(f.value, path)})
 	}
 	return env
+}
+
+// secrets reads where workers find the values of variables, in the order of the file.
+func (r *reader) secrets(n *node, field string) (list []spec.Secret) {
+	if !r.isObject(n, field) {
+		return nil
+	}
+	for _, f := range n.fields {
+		path, before := under(field, f.name), len(r.problems)
+		if f.value.shape == scalarShape {
+			r.refuse(f.at, path, "a secret's value is not written here: say where the worker finds it, {env: NAME} or {file: /PATH}")
+			continue
+		}
+		s := spec.Secret{Name: f.name}
+		r.object(f.value, path, r.secretKeys(&s))
+		if err := s.Validate(); err != nil && len(r.problems) == before {
+			r.refuse(f.at, path, "%v", err)
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 // template reads a scalar as a template. A null is refused: it is nearly always a forgotten pair of quotes.
