@@ -21,8 +21,11 @@ type failureRow struct {
 	phase     spec.FailurePhase
 	cause     string
 	retryable bool
+	preempted bool
 	message   string         // what the message must contain
 	details   map[string]any // what the details must hold
+	// meanwhile ends the attempt from outside once it has made progress; nil for one that ends by itself.
+	meanwhile func(b *bench, task spec.TaskID)
 }
 
 func limits(timeout, stall time.Duration) func(*bus.Dispatch) {
@@ -141,17 +144,32 @@ var failureTable = []failureRow{
 		name: "proposer cannot start", with: []func(*bus.Dispatch){argv("no-such-program"), proposer},
 		kind: spec.PlanningFailed, phase: spec.PhasePlanning, cause: spec.CauseProposer,
 	},
+	{
+		name: "interruption", with: []func(*bus.Dispatch){script("say [autoresearch] a=1", "await", "exit 3")},
+		kind: spec.Interrupted, phase: spec.PhaseRunner, cause: spec.CauseCancelled, message: "cancelled",
+		meanwhile: func(b *bench, task spec.TaskID) { b.tell(stopOf(b.awaitStart(task), spec.CauseCancelled)) },
+	},
+	{ // the last: the worker leaves
+		name: "preemption", with: []func(*bus.Dispatch){script("say [autoresearch] a=1", "await", "exit 3")},
+		kind: spec.Interrupted, phase: spec.PhaseRunner, cause: spec.CausePreempted, retryable: true, preempted: true, message: "the worker leaves",
+		meanwhile: func(b *bench, _ spec.TaskID) { b.stop() },
+	},
 }
 
 func TestFailureTable(t *testing.T) {
 	t.Parallel()
-	b := startBench(t)
+	b := startBench(t, func(o *Options) { o.Slots[testClass] = 4 }) // two of them for those that wait to be ended
 	for _, row := range failureTable {
 		b.give(dispatch(spec.TaskID(row.name), row.with...))
 	}
 	for _, row := range failureTable {
 		t.Run(row.name, func(t *testing.T) {
-			report, result := b.report(spec.TaskID(row.name), 1)
+			task := spec.TaskID(row.name)
+			if row.meanwhile != nil {
+				b.awaitProgress(task)
+				row.meanwhile(b, task)
+			}
+			report, result := b.report(task, 1)
 			row.check(t, report, result)
 		})
 	}
@@ -162,6 +180,9 @@ func (row *failureRow) check(t *testing.T, report bus.Report, result spec.TaskRe
 	f := report.Failure
 	if f == nil {
 		t.Fatal("it succeeded")
+	}
+	if report.Preempted != row.preempted {
+		t.Errorf("preempted: %v", report.Preempted)
 	}
 	if f.Kind != row.kind || f.Phase != row.phase || f.Cause() != row.cause || f.Retryable != row.retryable {
 		t.Errorf("filed under %s, %s, cause %q, retryable %v (%s)", f.Kind, f.Phase, f.Cause(), f.Retryable, f.Message)

@@ -58,7 +58,7 @@ func (h *health) connection() (connected bool, since, uplink time.Time) {
 
 // deafness returns why the worker counts as unhealthy: it is connected and yet has not been able to pull for a class with
 // free slots, or to send a heartbeat, for too long. A worker that is cut off from NATS is not: it keeps computing, and a
-// restart would not help.
+// restart would not help. Nor would it for a class that uses the slots of another: its credential may not name that class.
 func (w *worker) deafness(now time.Time) (reasons []string) {
 	connected, since, uplink := w.health.connection()
 	if !connected {
@@ -68,7 +68,7 @@ func (w *worker) deafness(now time.Time) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("no heartbeat could be sent for %v", quiet.Round(time.Second)))
 	}
 	for _, p := range w.ledger.slots() {
-		if quiet := now.Sub(latest(p.heard, since)); p.wanting && quiet > deafAfter {
+		if quiet := now.Sub(latest(p.heard, since)); p.base == nil && p.wanting && quiet > deafAfter {
 			reasons = append(reasons, fmt.Sprintf("class %s: no pull worked for %v", p.class, quiet.Round(time.Second)))
 		}
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -83,6 +84,12 @@ var instructions = map[string]func(argument string) (code int, end bool){
 			fmt.Println(strings.Repeat("x", 1023))
 		}
 		return 0, false
+	},
+	// eat takes memory until it is stopped.
+	"eat": func(string) (int, bool) {
+		for eaten := [][]byte{}; ; {
+			eaten = append(eaten, bytes.Repeat([]byte{1}, 1<<20))
+		}
 	},
 	"pid":   func(string) (int, bool) { fmt.Println(os.Getpid()); return 0, false },
 	"print": func(s string) (int, bool) { fmt.Print(os.ExpandEnv(s), "\n"); return 0, false },

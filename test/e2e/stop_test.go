@@ -2,7 +2,10 @@
 
 package e2e
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestMaxExperiments stops a search with specs left in the queue, and goes on with them when the limit is raised.
 func TestMaxExperiments(t *testing.T) {
@@ -74,6 +77,41 @@ func TestMaxDuration(t *testing.T) {
 	s.resume("--", "stop.max_duration=null").wantExit(0)
 	s.workdir.wantCompleted(ids(all)...)
 	s.lab.wantOnce(ids(all)...)
+}
+
+// TestWorkersBreaker: a worker whose attempts all fail in the same way takes itself out and says so; one that can run them is
+// not held up by it.
+func TestWorkersBreaker(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, nil)
+	f.workflow = f.lab.write("breaker.yaml", `
+name: breaker
+max_concurrency: 1
+kinds:
+  default: {command: [/bin/sh, -c, 'test "$HEALTHY" = yes']}
+initial: [{id: t1}, {id: t2}, {id: t3}, {id: t4}, {id: t5}]
+`)
+	c := f.daemon("coordinator", "--workflow", f.workflow, "--workdir", t.TempDir())
+	c.awaitRole("leader")
+	sick := f.daemon("worker", "--dir", f.newWorkerDir(), "--slots", "1", "--breaker", "3")
+	sick.awaitMetric("autoresearch_worker_breaker_open", 1)
+	sick.awaitMetric("autoresearch_worker_breaker_trips_total", 1)
+	const said = "takes nothing: breaker: the last 3 tasks all failed in the same way (job_startup_failed, cause exit, exit_code 1)"
+	eventually(t, "workers says so", func() string {
+		if text := ask(t, "workers", "--server", c.url); !strings.Contains(text, said) {
+			return text
+		}
+		return ""
+	})
+	startWith(t, t.TempDir(), []string{"HEALTHY=yes"}, "worker", "--nats", f.nats.url(), "--dir", f.newWorkerDir(), "--slots", "1")
+	for _, task := range []string{"t4", "t5"} {
+		eventually(t, task+" is completed", func() string {
+			if text := ask(t, "show", task, "--server", c.url); !strings.Contains(text, "completed") {
+				return text
+			}
+			return ""
+		})
+	}
 }
 
 // TestBreaker stops a search whose experiments all fail in the same way, and goes on when a person says so.
