@@ -39,7 +39,7 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "auth")
 	initDir(t, path, false)
-	addWorkers(t, path, User{Group: "spot", Classes: []string{"gpu"}, Runs: []string{string(runTwo)}})
+	addWorkers(t, path, User{Group: "spot", Classes: []string{"gpu", "gpu[zone=a]"}, Runs: []string{string(runTwo)}})
 	c := &cluster{t: t, dir: open(t, path), conns: map[string]*bus.Conn{}, wrong: map[string]chan error{}}
 	c.url = startConfigured(t, filepath.Join(path, ServerFile))
 	for _, u := range c.dir.Users {
@@ -114,7 +114,7 @@ func (c *cluster) provision(run spec.RunName) {
 	doorbell := bus.NewDoorbell(conn, bus.StreamOptions{}, func(subject string, err error) { c.t.Error(subject, err) })
 	_, journaled := journal.Ensure(ctx)
 	_, mirrored := mirror.Ensure(ctx)
-	_, rings := doorbell.Ensure(ctx, []string{"cpu", "gpu"})
+	_, rings := doorbell.Ensure(ctx, []string{"cpu", "gpu", "cpu[zone=a]", "gpu[zone=a]"})
 	err := errors.Join(journaled, mirrored, rings, lease.Ensure(ctx), objects.Ensure(ctx),
 		bus.NewResults(conn, run, bus.StreamOptions{}).Ensure(ctx), journal.Append(ctx, 0, []byte("record")),
 		bus.NewRejects(conn, run, bus.StreamOptions{}).Put(ctx, &bus.Rejected{Rule: spec.RuleForged}))

@@ -83,6 +83,7 @@ spot     ask  ar.result.two=2Eb.default.w1                  # another group's re
 spot     ask  ar.result.one.spot.w1                         # a result of a run that it does not serve
 spot     ask  $JS.API.CONSUMER.MSG.NEXT.AR_TASKS.cpu {"batch":1,"expires":1}
 spot     ask  $JS.ACK.AR_TASKS.cpu.1.1.1.1.0
+spot     ask  $JS.API.CONSUMER.MSG.NEXT.AR_TASKS.gpu=5Bzone=3Db=5D {"batch":1,"expires":1}   # labels that it was not given
 spot     ask  $JS.API.DIRECT.GET.OBJ_AR_ARTIFACTS.CHUNK1    # another run's payload
 spot     ask  ar.log.one.spot.w1.t.1.stdout                 # output of a run that it does not serve
 spot     ask  $O.AR_OUTPUT_one.M.x
@@ -226,6 +227,7 @@ func TestWorkersMayWork(t *testing.T) {
 			t.Errorf("%s is told of %s and %s", group.id, one, other)
 		}
 		c.takesTask(group.user, group.class, group.run)
+		c.takesTask(group.user, spec.ClassRequiring(group.class, map[string]string{"zone": "a"}), group.run)
 		must(t, conn.PublishResult(t.Context(), group.run, group.id, &bus.ResultMessage{Worker: group.id}))
 		c.usesObjects(conn, group.run)
 		c.logs(conn, group.run, group.id)
