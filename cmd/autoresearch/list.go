@@ -241,6 +241,12 @@ func writeTimes(line func(string, string, ...any), d *api.TaskDetail) {
 	if h := d.Hardware; h != nil {
 		line("hardware", "%d x %s, driver %s", len(h.GPUs), name(h.GPU), name(h.Driver))
 	}
+	if c := d.Code; c != nil {
+		line("code", "%s", c.Hash)
+		if c.Commit != "" {
+			line("commit", "%s", name(c.Commit))
+		}
+	}
 	if d.EndedAt != nil {
 		line("ended", "%s after %s", ago(d.EndedAt), took(d.StartedAt, d.EndedAt))
 	}

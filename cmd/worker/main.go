@@ -34,6 +34,7 @@ type options struct {
 	keepAttempts     time.Duration
 	keepCheckpoints  time.Duration
 	limits           spec.ProcessLimits
+	codeCache        string
 	artifact         string
 	artifacts        string
 	artifactFiles    int
@@ -90,6 +91,8 @@ at once.`,
 		"how long attempts' directories are kept after their last change; negative: for ever")
 	fs.DurationVar(&o.keepCheckpoints, "keep-checkpoints", worker.KeepCheckpointsDefault,
 		"the same below --checkpoint-root; longer than a task may wait between two attempts")
+	fs.StringVar(&o.codeCache, "code-cache", spec.FormatSize(worker.CodeCacheDefault),
+		"keep source trees that experiments bring up to `SIZE` in all; what was not used for the longest time goes first")
 	fs.StringVar(&o.artifact, "artifact-max", spec.FormatSize(spec.ArtifactBytesDefault), "keep files that experiments leave up to `SIZE` each")
 	fs.StringVar(&o.artifacts, "artifacts-max", spec.FormatSize(spec.ArtifactsBytesDefault), "and up to `SIZE` of one attempt")
 	fs.IntVar(&o.artifactFiles, "artifacts-files", spec.ArtifactsDefault, "and at most `N` of one attempt; 0: none")
@@ -118,6 +121,10 @@ func run(parent context.Context, o *options) error {
 			return cli.Exit(cli.ExitUsage, fmt.Errorf("--limit-memory: %w", err))
 		}
 	}
+	codeCache, err := spec.ParseSize(o.codeCache)
+	if err != nil {
+		return cli.Exit(cli.ExitUsage, fmt.Errorf("--code-cache: %w", err))
+	}
 	artifact, artifacts, err := o.artifactSizes()
 	if err != nil {
 		return cli.Exit(cli.ExitUsage, err)
@@ -133,6 +140,7 @@ func run(parent context.Context, o *options) error {
 		DrainTimeout: o.drain, Kill: signals.Kill, HTTPAddr: o.http, Logger: log,
 		CheckpointRoot: o.checkpoints, KeepAttempts: o.keepAttempts, KeepCheckpoints: o.keepCheckpoints,
 		Breaker: cmp.Or(o.breaker, -1), Limits: o.limits,
+		CodeCache:     cmp.Or(codeCache, -1),
 		ArtifactBytes: artifact, ArtifactsBytes: artifacts, Artifacts: cmp.Or(o.artifactFiles, -1), KeepTimeout: o.keepTimeout,
 	})
 	if errors.Is(err, worker.ErrKilled) {

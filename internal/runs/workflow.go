@@ -60,6 +60,11 @@ func check(e kv.RunEntry) error {
 			return fmt.Errorf("notify.%d: %w", i, err)
 		}
 	}
+	for _, k := range f.Kinds {
+		if k.Code != nil && k.Code.Local() {
+			return fmt.Errorf("kinds.%s.code: a registered run reads no files of the coordinator's machine; use {git: https://..., commit: HASH}", k.Name)
+		}
+	}
 	if e.Dir != "" && !filepath.IsAbs(e.Dir) {
 		return fmt.Errorf("dir %q: it must be an absolute path, that of the commands on every worker", e.Dir)
 	}

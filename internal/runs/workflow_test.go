@@ -23,3 +23,21 @@ func TestNotifyOfRegisteredRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestCodeOfRegisteredRuns: whoever may register a run has no files of the coordinators' machines sent to workers.
+func TestCodeOfRegisteredRuns(t *testing.T) {
+	t.Parallel()
+	const hash = "0123456789012345678901234567890123456789"
+	for code, allowed := range map[string]bool{
+		"{git: https://host/x.git, commit: " + hash + "}": true,
+		"{git: /srv/x.git, commit: " + hash + "}":         false,
+		"{git: file:///srv/x.git, commit: " + hash + "}":  false,
+		"{git: host:x.git, commit: " + hash + "}":         false,
+		"{dir: /etc}": false,
+	} {
+		text := "kinds: {train: {command: [./train], code: " + code + "}}\ninitial: [{id: a, kind: train}]\n"
+		if err := check(kv.RunEntry{Workflow: text}); (err == nil) != allowed {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}

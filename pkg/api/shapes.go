@@ -179,6 +179,8 @@ type Failure struct {
 type TaskDetail struct {
 	Task
 	Spec spec.TaskSpec `json:"spec"`
+	// Code is the source tree that its attempts run in, where it brings one.
+	Code *CodeTree `json:"code,omitempty"`
 	// DurationSeconds, Host, Hardware and Result are those of the attempt that decided the task.
 	DurationSeconds float64             `json:"duration_seconds,omitempty"`
 	Host            string              `json:"host,omitempty"`
@@ -295,6 +297,13 @@ type Hardware struct {
 	GPU    string   `json:"gpu"`
 	GPUs   []string `json:"gpus"` // their UUIDs
 	Driver string   `json:"driver,omitempty"`
+}
+
+// CodeTree names a source tree.
+type CodeTree struct {
+	Hash   string `json:"hash"` // SHA-256 of its bundle, in hexadecimal
+	Bytes  int64  `json:"bytes"`
+	Commit string `json:"commit,omitempty"` // that holds it, where it comes from a git repository
 }
 
 // WorkerList lists workers by id.

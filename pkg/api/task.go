@@ -97,6 +97,9 @@ func (c *call) detail(row coordinator.Row) *TaskDetail {
 	if t.State == spec.StateQueued {
 		d.Waiting = waiting(c.view, t)
 	}
+	if code := t.Spec.Code; !code.IsZero() {
+		d.Code = &CodeTree{Hash: code.Bundle.Digest.String(), Bytes: code.Bundle.Size, Commit: code.Commit}
+	}
 	if t.Outcome == nil {
 		return d
 	}

@@ -19,7 +19,7 @@ func fieldList[T any](w *wire, key string, items []T, write func(*wire, *T)) {
 }
 
 // EncodeDispatch returns a doorbell message: v version, n run, u run UUID, e epoch, k class, t task (T if a blob holds its
-// payload or its input: a worker that knows nothing of blobs must not take it for whole), a attempt, r recipe, i blob of its standard
+// payload or its input, C if it brings code: a worker that knows nothing of these must not take it for whole), a attempt, r recipe, i blob of its standard
 // input, l lease in nanoseconds, m the largest result, w the worker to avoid. A zero Version is written as MessageVersion, here and in the other messages.
 func EncodeDispatch(d *Dispatch) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256+len(d.Task.Payload))}
@@ -29,10 +29,13 @@ func EncodeDispatch(d *Dispatch) ([]byte, error) {
 	fieldText(&w, "u", d.RunID)
 	fieldUint(&w, "e", d.Epoch)
 	fieldText(&w, "k", d.Class)
-	if d.Task.Stored.IsZero() && d.Stdin.IsZero() {
-		w.key("t")
-	} else {
+	switch {
+	case !d.Task.Code.IsZero():
+		w.key("C")
+	case !d.Task.Stored.IsZero() || !d.Stdin.IsZero():
 		w.key("T")
+	default:
+		w.key("t")
 	}
 	w.taskSpec(&d.Task)
 	fieldUint(&w, "a", d.Attempt)
@@ -69,7 +72,7 @@ func DecodeDispatch(data []byte) (*Dispatch, error) {
 			d.Epoch = c.uint64()
 		case "k":
 			d.Class = c.text()
-		case "t", "T":
+		case "t", "T", "C":
 			d.Task = c.taskSpec()
 		case "a":
 			d.Attempt = c.uint32()

@@ -15,7 +15,7 @@ const ResultVersion = 1
 
 // EncodeResult returns a TaskResult as Report.Body and Outcome.Body hold it:
 // v version, c children, m metrics, o output (its JSON text), f failure, a attempt, w worker, h host, s started,
-// d duration, r series, R the blob of all their points, A artifacts, g hardware. It refuses children that
+// d duration, r series, R the blob of all their points, A artifacts, g hardware, k code. It refuses children that
 // spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
 func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	if err := checkResult(&r); err != nil {
@@ -37,6 +37,7 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	w.fieldBlob("R", r.SeriesStored)
 	fieldList(&w, "A", r.Artifacts, (*wire).artifact)
 	w.fieldHardware("g", r.Hardware)
+	w.fieldCode("k", r.Code)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -147,6 +148,8 @@ func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 		r.Artifacts = listOf(c, spec.ArtifactsMax, c.artifact)
 	case "g":
 		r.Hardware = c.hardware()
+	case "k":
+		r.Code = c.codeName()
 	default:
 		return false
 	}
@@ -179,7 +182,7 @@ func compactResult(r *spec.TaskResult) error {
 	}
 	for i := range r.Children {
 		child := &r.Children[i]
-		child.Stored = spec.Blob{} // not for workers to say
+		child.Stored, child.Code = spec.Blob{}, spec.Code{} // not for workers to say
 		if child.Payload != nil {
 			payload, err := spec.ParsePayload(child.Payload)
 			if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // taskSpec writes a TaskSpec:
-// i id, p priority, k kind, d payload (its JSON text) or D the blob that holds it, r parent, x unknown JSON keys.
+// i id, p priority, k kind, d payload (its JSON text) or D the blob that holds it, c code, r parent, x unknown JSON keys.
 func (w *wire) taskSpec(s *spec.TaskSpec) {
 	mark := w.openMap()
 	fieldText(w, "i", s.ID)
@@ -26,6 +26,7 @@ func (w *wire) specBody(s *spec.TaskSpec) {
 		fieldBytes(w, "d", s.Payload)
 	}
 	w.fieldBlob("D", s.Stored)
+	w.fieldCode("c", s.Code)
 	fieldText(w, "r", s.Parent)
 	w.fieldExtra("x", s.Extra)
 }
@@ -51,6 +52,8 @@ func (c *cursor) specFields(s *spec.TaskSpec) {
 			s.Payload = spec.Payload(c.bytes())
 		case "D":
 			s.Stored = c.blob()
+		case "c":
+			s.Code = c.codeName()
 		case "r":
 			s.Parent = spec.TaskID(c.text())
 		case "x":

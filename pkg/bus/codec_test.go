@@ -54,7 +54,12 @@ var forms = []form{
 		func(data []byte) (*spec.TaskResult, error) {
 			r, err := DecodeResult(data)
 			return &r, err
-		}, func(r *spec.TaskResult) { r.Series[0].Seen = 99 }),
+		}, func(r *spec.TaskResult) {
+			r.Series[0].Seen = 99
+			for i := range r.Children {
+				r.Children[i].Code = spec.Code{} // not for workers to say
+			}
+		}),
 	formOf("log message", 0, EncodeLogMessage, DecodeLogMessage, func(m *LogMessage) { m.Version = 1 }),
 	formOf("series", 0, func(all *[]spec.Series) ([]byte, error) { return EncodeSeries(*all), nil },
 		func(data []byte) (*[]spec.Series, error) {
@@ -247,6 +252,7 @@ func TestResultRoundTrip(t *testing.T) {
 			Metrics: drawMetrics(t), Failure: drawFailure(t), Attempt: drawUint32(t, "attempt"),
 			Worker: spec.WorkerID(drawText(t, "worker")), Host: drawText(t, "host"), Started: drawTime(t, "started"),
 			Duration: time.Duration(drawInt64(t, "duration")),
+			Code:     spec.Code{Bundle: spec.BlobOf([]byte("tree")), Commit: drawText(t, "commit")},
 			Hardware: spec.Hardware{GPU: drawText(t, "gpu"), Driver: drawText(t, "driver"),
 				GPUs: drawList(t, "gpus", func(t *rapid.T) string { return drawText(t, "uuid") })},
 			Children: drawList(t, "children", func(t *rapid.T) spec.TaskSpec {

@@ -372,6 +372,9 @@ func (c *Coordinator) Steer(ctx context.Context, ev engine.Event) (engine.Reply,
 	for i, ts := range submit.Specs {
 		filled[i] = ts.WithDefaults()
 	}
+	if err := t.pin(ctx, filled); err != nil {
+		return engine.Reply{}, err
+	}
 	unstored := t.spill(ctx, filled)
 	submit.Specs = filled
 	r, err := c.ask(ctx, submit)

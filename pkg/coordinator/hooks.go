@@ -73,8 +73,8 @@ type hookRunner struct {
 	timeout  time.Duration
 	log      *slog.Logger
 	host     host.Host
-	// spill stores the payloads of children that no record holds.
-	spill func(context.Context, []spec.TaskSpec) []error
+	// complete makes children ready to be journaled: a part of them may stay as it is, beside an error.
+	complete func(context.Context, []spec.TaskSpec) error
 }
 
 // run makes the calls until ctx is done.
@@ -112,8 +112,8 @@ func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone
 	for i := range done.Children {
 		done.Children[i] = done.Children[i].WithDefaults()
 	}
-	if err := errors.Join(r.spill(ctx, done.Children)...); err != nil {
-		r.log.Warn("a child is refused: its payload could not be stored", "task", t.Spec.ID, "err", err)
+	if err := r.complete(ctx, done.Children); err != nil {
+		r.log.Warn("children fail: their payload or their code could not be stored", "task", t.Spec.ID, "err", err)
 	}
 	if stopper, ok := r.workflow.(spec.Stopper); ok {
 		done.StopReason = stopper.StopReason()

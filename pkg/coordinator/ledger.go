@@ -390,7 +390,7 @@ func nodeStatus(s spec.TaskState) string {
 func (g *ledger) blobs() map[spec.Digest]bool {
 	named := make(map[spec.Digest]bool)
 	g.each(func(t *spec.Task) {
-		named[t.Spec.Stored.Digest] = true
+		named[t.Spec.Stored.Digest], named[t.Spec.Code.Bundle.Digest] = true, true
 		if t.Outcome != nil {
 			named[t.Outcome.Stored.Digest] = true
 		}

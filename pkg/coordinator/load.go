@@ -115,7 +115,7 @@ func (t *term) adopt(edited spec.EngineState) error {
 	}
 	listed := make(map[spec.TaskID]bool)
 	specs := edited.Resume()
-	if err := errors.Join(t.spill(t.ctx, specs)...); err != nil {
+	if err := t.complete(t.ctx, specs); err != nil {
 		return err
 	}
 	for _, ts := range specs {
@@ -242,7 +242,7 @@ func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
 	for i := range chunk {
 		chunk[i] = chunk[i].WithDefaults()
 	}
-	if err := errors.Join(t.spill(ctx, chunk)...); err != nil {
+	if err := t.complete(ctx, chunk); err != nil {
 		return err
 	}
 	err := t.inbox.put(ctx, arrival{

@@ -110,7 +110,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.ledger = newLedger(objective, cfg.Kinds)
 	t.mirror = newMirror(c.ports.mirror, t.ledger, f.epoch, rec.mirror, c.log, c.host)
 	queue := newHookQueue(c.host)
-	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host, spill: t.spill}
+	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host, complete: t.complete}
 	t.leader = &leader{
 		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, host: c.host, ports: c.ports, engine: engine.New(cfg),
 		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),

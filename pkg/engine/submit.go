@@ -101,11 +101,17 @@ func (e *Engine) depthOf(id spec.TaskID) int32 {
 // SizeOf is about how many bytes a spec takes in a record.
 func SizeOf(ts spec.TaskSpec) int {
 	size := len(ts.ID) + len(ts.Kind) + len(ts.Parent) + inline(ts.Payload, ts.Stored)
+	if !ts.Code.IsZero() {
+		size += codeSize
+	}
 	for _, f := range ts.Extra {
 		size += len(f.Name) + len(f.Value)
 	}
 	return size
 }
+
+// codeSize is how many bytes of a record the name of a source tree takes, at most.
+const codeSize = 128
 
 // inline is how many bytes of a record data takes, or the name of the blob that holds it.
 func inline(data []byte, stored spec.Blob) int {

@@ -64,6 +64,8 @@ type TaskSpec struct {
 	// Stored names the payload where it is too large for a message: messages and records then carry this name in its
 	// place. Payload holds the text all the same, unless the object store could not give it. Only the coordinator sets it.
 	Stored Blob
+	// Code names the source tree that all attempts run in. Only the coordinator sets it, when the task is submitted.
+	Code Code
 	// Parent is the task this one descends from in the hypothesis tree. Empty: the task whose result returned it, or
 	// none for a root. Written only when set; the original ignores the key.
 	Parent TaskID
@@ -102,6 +104,8 @@ type TaskResult struct {
 	Host   string
 	// Hardware is what the attempt had there to itself.
 	Hardware Hardware
+	// Code names the source tree that it ran in.
+	Code Code
 	// Started is the wall-clock start; zero when the attempt never started. Duration is its wall time.
 	Started  time.Time
 	Duration time.Duration

@@ -22,7 +22,7 @@ const (
 //
 // A hook may run again after a crash for the same result; what it returned is applied once.
 //
-// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Commander, Scorer and Announcer.
+// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Commander, Packer, Scorer and Announcer.
 type Workflow interface {
 	// Load returns the first specs, once, at the start of a run with no specs given. Usually LoadOrInit.
 	Load(ctx context.Context) ([]TaskSpec, error)
@@ -153,6 +153,8 @@ type Attempt struct {
 	// Dir is this attempt's own directory for files; CheckpointDir lies in it, seeded from an earlier attempt's.
 	Dir           string
 	CheckpointDir string
+	// CodeDir holds the task's source tree, once the directory was prepared; empty when the task brings none.
+	CodeDir string
 	// GPUs are the UUIDs of the GPUs that are this attempt's alone.
 	GPUs []string
 	// Progress may be called at any time, from any goroutine: line is one progress line for people, metrics are the

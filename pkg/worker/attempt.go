@@ -59,6 +59,8 @@ type attempt struct {
 	prepared atomic.Bool
 	// kept is what of the attempt's output was stored, set before it is finished.
 	kept kept
+	// bundle is its source tree, from its fetching until it is unpacked.
+	bundle []byte
 
 	mu     sync.Mutex // guards the timers
 	timers [timerCount]*time.Timer

@@ -28,6 +28,7 @@ const (
 	EnvResultFile    = "AUTORESEARCH_RESULT_FILE"    // where to write the result, if there is more than progress says
 	EnvCheckpointDir = "AUTORESEARCH_CHECKPOINT_DIR" // survives into the next attempt
 	EnvArtifactsDir  = "AUTORESEARCH_ARTIFACTS_DIR"  // what it leaves there is kept with the result
+	EnvCodeDir       = "AUTORESEARCH_CODE_DIR"       // the source tree of the task, where it brings one
 	EnvResumed       = "AUTORESEARCH_RESUMED"        // "1" when the checkpoint directory holds an earlier attempt's files
 
 	envPrefix = spec.WorkerEnvPrefix
@@ -41,13 +42,14 @@ const (
 	stderrFileName    = "stderr.log"
 	checkpointDirName = "checkpoint"
 	artifactsDirName  = "artifacts"
+	codeTreeName      = "code"
 )
 
 // resultFileMin is how large a result file may be whatever the leader takes, in bytes: encoded it may be smaller.
 const resultFileMin = 8 << 20
 
 // attemptFiles are the paths of one attempt.
-type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint, artifacts string }
+type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint, artifacts, code string }
 
 // filesOf names the files of an attempt; none exists yet.
 func (w *worker) filesOf(a *attempt) attemptFiles {
@@ -64,6 +66,9 @@ func (w *worker) filesOf(a *attempt) attemptFiles {
 	}
 	if w.o.CheckpointRoot != "" {
 		files.checkpoint = w.checkpointDir(a, a.ref.Attempt)
+	}
+	if !a.dispatch.Task.Code.IsZero() {
+		files.code = within + codeTreeName
 	}
 	return files
 }
@@ -133,6 +138,9 @@ func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err erro
 	if resumed, err = w.seedCheckpoint(a, files.checkpoint); err != nil {
 		return false, fmt.Errorf("prepare checkpoint: %w", err)
 	}
+	if err := w.unpackCode(a, files); err != nil {
+		return false, fmt.Errorf("prepare code: %w", err)
+	}
 	return resumed, nil
 }
 
@@ -160,6 +168,9 @@ func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) ([]st
 		EnvCheckpointDir+"="+files.checkpoint,
 		EnvArtifactsDir+"="+files.artifacts,
 	)
+	if files.code != "" {
+		env = append(env, EnvCodeDir+"="+files.code)
+	}
 	if resumed {
 		env = append(env, EnvResumed+"=1")
 	}
@@ -213,8 +224,12 @@ func executable(path, dir string) (string, error) {
 	return exec.LookPath(path)
 }
 
-// workingDir returns where the command runs: the recipe's directory, which must exist, or the attempt's own.
+// workingDir returns where the command runs: the task's source tree, or the recipe's directory, which must exist, or the
+// attempt's own.
 func workingDir(recipe *spec.Recipe, files attemptFiles) (string, error) {
+	if files.code != "" {
+		return files.code, nil
+	}
 	if recipe.Dir == "" {
 		return files.dir, nil
 	}

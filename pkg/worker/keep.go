@@ -35,6 +35,7 @@ func (w *worker) conclude(a *attempt, o outcome) {
 		a.kept = w.keep(a)
 	}
 	w.finish(a, o)
+	w.removeCode(a) // after the result, which no disk may hold up
 }
 
 func (w *worker) keep(a *attempt) kept {

@@ -44,6 +44,11 @@ func (w *worker) fetch(a *attempt) *spec.FailureRecord {
 		}
 		d.Recipe.Stdin = input
 	}
+	if !d.Task.Code.IsZero() {
+		if err := w.fetchCode(a); err != nil {
+			return notFetched("code", d.Task.Code.Bundle, err)
+		}
+	}
 	return nil
 }
 

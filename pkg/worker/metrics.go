@@ -27,6 +27,8 @@ type metrics struct {
 	publishFailures   prometheus.Counter
 	spoolFailures     prometheus.Counter
 
+	codeHits, codeMisses prometheus.Counter
+
 	breakerTrips prometheus.Counter
 	logDropped   prometheus.Counter
 
@@ -77,6 +79,8 @@ func newMetrics(w *worker) *metrics {
 		publishFailures:   counter("publish_failures_total", "Publishes of results that failed and are tried again."),
 		spoolFailures:     counter("spool_failures_total", "Writes to the spool that failed; the results stay in memory."),
 		logDropped:        counter("log_dropped_bytes_total", "Bytes of attempts' output that were not sent to NATS; their files may have them."),
+		codeHits:          counter("code_hits_total", "Source trees of attempts that were on disk already."),
+		codeMisses:        counter("code_misses_total", "Source trees of attempts that were fetched."),
 		breakerTrips:      counter("breaker_trips_total", "Times the worker took itself out: its attempts failed in a row in one way."),
 		gpuLook:           histogram("gpu_look_seconds", "Time that nvidia-smi took to answer."),
 		gpuLookFailures:   counter("gpu_look_failures_total", "Times nvidia-smi failed or did not answer."),
@@ -108,7 +112,7 @@ func (m *metrics) ended(class string, o outcome, took time.Duration) {
 func (m *metrics) register(registerer prometheus.Registerer) (unregister func(), err error) {
 	all := []prometheus.Collector{
 		m.attempts, m.duration, m.launch, m.cleanup, m.strays, m.swept, m.pullFailures, m.duplicates, m.abandoned, m.heartbeats, m.heartbeatFailures,
-		m.publishFailures, m.spoolFailures, m.logDropped, m.breakerTrips, m.gpuLook, m.gpuLookFailures, m.quarantines, m.state,
+		m.publishFailures, m.spoolFailures, m.logDropped, m.breakerTrips, m.codeHits, m.codeMisses, m.gpuLook, m.gpuLookFailures, m.quarantines, m.state,
 	}
 	var added []prometheus.Collector
 	unregister = func() {

@@ -69,6 +69,9 @@ type Options struct {
 	// OutputMax bounds each of standard output and error on disk, in bytes; 64 MiB when 0.
 	OutputMax int64
 
+	// CodeCache is how many bytes of source trees are kept for the attempts to come; CodeCacheDefault when 0, none when negative.
+	CodeCache int64
+
 	// KeepTimeout bounds how long a result waits until what the attempt left besides it is stored; KeepTimeoutDefault when 0.
 	KeepTimeout time.Duration
 
@@ -139,6 +142,7 @@ func (o Options) withDefaults() (Options, error) {
 	} else {
 		o.AttemptDir = attemptDirDefault(dir)
 	}
+	setDefault(&o.CodeCache, CodeCacheDefault)
 	setDefault(&o.KeepTimeout, KeepTimeoutDefault)
 	setDefault(&o.ArtifactBytes, spec.ArtifactBytesDefault)
 	setDefault(&o.ArtifactsBytes, spec.ArtifactsBytesDefault)
@@ -178,6 +182,7 @@ type worker struct {
 	metrics *metrics
 	health  *health
 
+	code     codeCache
 	ledger   *ledger
 	gpus     *gpus // nil where no slot has any
 	commits  commits
@@ -299,6 +304,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 	w := &worker{
 		o: o, who: who, host: host, spool: spool, oom: findOOMCounter(),
 		log:      o.Logger.With("worker", who.ID),
+		code:     codeCache{dir: filepath.Join(o.Dir, codeDirName), max: o.CodeCache},
 		ledger:   newLedger(o.Slots, time.Now()),
 		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
 		commits:  commits{wake: make(chan struct{}, 1)},

@@ -67,7 +67,7 @@ func (w *worker) callRunner(a *attempt, runner spec.Runner) outcome {
 	files := w.filesOf(a)
 	given := spec.Attempt{
 		Run: a.ref.Run, Task: a.dispatch.Task, Number: a.ref.Attempt, Claim: a.ref.Claim, Recipe: a.dispatch.Recipe,
-		Dir: files.dir, CheckpointDir: files.checkpoint, GPUs: a.hardware().GPUs, Progress: a.news.note,
+		Dir: files.dir, CheckpointDir: files.checkpoint, CodeDir: files.code, GPUs: a.hardware().GPUs, Progress: a.news.note,
 	}
 	a.watchLimits(w.stop)
 	ctx := context.WithValue(a.ctx, preparerKey{}, preparer{worker: w, attempt: a})
@@ -158,7 +158,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	result.Series, result.SeriesStored = inlineSeries(a.news.series()), a.kept.series
 	result.Artifacts = a.kept.artifacts
 	result.Attempt, result.Worker, result.Host = a.ref.Attempt, w.who.ID, w.host
-	result.Hardware = a.hardware()
+	result.Hardware, result.Code = a.hardware(), a.dispatch.Task.Code
 	result.Started, result.Duration = a.started, now.Sub(a.started)
 	job := jobID(a.ref)
 	if result.Failure != nil {

@@ -12,7 +12,7 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// Command is the command workflow: a Workflow, and all of Restorer, Stopper, Scheduler, Commander, Scorer and Announcer. Its
+// Command is the command workflow: a Workflow, and all of Restorer, Stopper, Scheduler, Commander, Packer, Scorer and Announcer. Its
 // methods may be called concurrently.
 type Command struct {
 	file    *File
@@ -21,6 +21,8 @@ type Command struct {
 	mu      sync.Mutex
 	history *history
 	answers answers
+
+	commits commits
 }
 
 var (
@@ -29,6 +31,7 @@ var (
 	_ spec.Stopper   = (*Command)(nil)
 	_ spec.Scheduler = (*Command)(nil)
 	_ spec.Commander = (*Command)(nil)
+	_ spec.Packer    = (*Command)(nil)
 	_ spec.Scorer    = (*Command)(nil)
 	_ spec.Announcer = (*Command)(nil)
 )
@@ -224,7 +227,13 @@ func (k *Kind) recipe(task spec.TaskSpec, dir string) (spec.Recipe, error) {
 	if err != nil {
 		return spec.Recipe{}, err
 	}
+	if err := k.checkCode(task); err != nil {
+		return spec.Recipe{}, err
+	}
 	recipe := spec.Recipe{Dir: dir, Grace: k.Grace, Limits: k.Limits, Secrets: k.secrets}
+	if k.Code != nil {
+		recipe.Dir = "" // it runs in its code's tree, on whatever machine
+	}
 	recipe.Timeout, recipe.StallTimeout, err = task.TimeLimits(k.Timeout, k.StallTimeout)
 	if err != nil {
 		return spec.Recipe{}, err

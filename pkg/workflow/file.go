@@ -83,6 +83,8 @@ type Kind struct {
 	MaxPreempted int
 	// Limits bound each process.
 	Limits spec.ProcessLimits
+	// Code is the source tree that its tasks run in; nil when they run in the workflow file's directory.
+	Code *Code
 
 	argv    []template
 	env     []variable

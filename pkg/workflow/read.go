@@ -76,6 +76,7 @@ func (r *reader) kindKeys(k *Kind) keys {
 		"max_lost":      func(n *node, field string) { k.MaxLost = r.integer(n, field, 1, math.MaxInt32) },
 		"max_preempted": func(n *node, field string) { k.MaxPreempted = r.integer(n, field, 1, math.MaxInt32) },
 		"limits":        func(n *node, field string) { r.object(n, field, r.processLimitKeys(&k.Limits)) },
+		"code":          func(n *node, field string) { k.Code = r.code(n, field) },
 	}
 }
 

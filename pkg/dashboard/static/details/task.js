@@ -40,7 +40,7 @@ function Body({ task, node, onSelect }) {
 
 function Facts({ task, node }) {
   const look = task.cancelled ? 'cancelled' : task.state === 'completed' ? (node?.improved ? 'improved' : 'plain') : task.state;
-  const code = task.spec.commit ?? task.result?.output?.commit ?? task.result?.output?.code_hash;
+  const code = task.code?.commit ?? task.code?.hash ?? task.spec.commit ?? task.result?.output?.commit ?? task.result?.output?.code_hash;
   const rows = [
     ['kind', task.kind],
     ['class', task.class],
