@@ -126,7 +126,6 @@ func TestUsage(t *testing.T) {
 		{2, []string{"autoresearch", "engine", "--workdir", "d", "--max-concurrency", "-1"}, []string{"--max-concurrency", "-1", "at least 1"}},
 		{2, []string{"autoresearch", "sumary"}, []string{"sumary"}},
 		{2, []string{"autoresearch", "workflow", "check"}, []string{`unknown command "check"`}},
-		{1, []string{"coordinator", "--workdir", "d"}, []string{"which workflow", "--workflow FILE"}},
 		{2, []string{"coordinator", "--workdir", "d", "--max-concurrency", "-1"}, []string{"--max-concurrency", "-1", "at least 1"}},
 		{2, []string{"worker"}, []string{"dir"}},
 		{2, []string{"worker", "--dir", "d", "more"}, []string{"more"}},
