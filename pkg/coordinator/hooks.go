@@ -109,9 +109,7 @@ func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone
 		r.log.Warn("the result hook failed", "task", t.Spec.ID, "err", err)
 		done = engine.HookDone{Task: done.Task, Order: done.Order, Failure: hookFailure(err)}
 	}
-	for i := range done.Children {
-		done.Children[i] = done.Children[i].WithDefaults()
-	}
+	done.Children = withDefaults(done.Children)
 	if err := r.complete(ctx, done.Children); err != nil {
 		r.log.Warn("children fail: their payload or their code could not be stored", "task", t.Spec.ID, "err", err)
 	}

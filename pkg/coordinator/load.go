@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"autoresearch/internal/host"
@@ -235,13 +236,20 @@ func (t *term) submitAll(ctx context.Context, specs []spec.TaskSpec) error {
 	return nil
 }
 
+// withDefaults returns copies of what a hook returned, which may keep its own, with what they leave out.
+func withDefaults(specs []spec.TaskSpec) []spec.TaskSpec {
+	specs = slices.Clone(specs)
+	for i := range specs {
+		specs[i] = specs[i].WithDefaults()
+	}
+	return specs
+}
+
 // submit waits until a chunk is journaled, and refuses to go on without a spec that breaks a rule.
 func (t *term) submit(ctx context.Context, chunk []spec.TaskSpec) error {
 	var reply engine.Reply
 	replied := make(chan struct{})
-	for i := range chunk {
-		chunk[i] = chunk[i].WithDefaults()
-	}
+	chunk = withDefaults(chunk)
 	if err := t.complete(ctx, chunk); err != nil {
 		return err
 	}
