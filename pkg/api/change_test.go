@@ -162,6 +162,9 @@ func TestCancelBumpAndRetry(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 
+	eventually(t, "the result hook has seen the cancelled tasks", func() bool {
+		return must(c.Task(ctx, "test", "c"))(t).State == "failed"
+	})
 	// The retry of a task below a cancelled one hangs below the nearest that was not, and is not doubled.
 	_, err = c.Retry(ctx, "test", "d", RetryRequest{})
 	wantCode(t, err, CodeNotFailed)
@@ -178,6 +181,9 @@ func TestCancelBumpAndRetry(t *testing.T) {
 		t.Errorf("%+v", fresh)
 	}
 	must(c.Cancel(ctx, "test", "c~r1", CancelRequest{}, ""))(t)
+	eventually(t, "the result hook has seen the cancelled task", func() bool {
+		return must(c.Task(ctx, "test", "c~r1"))(t).State == "failed"
+	})
 	if retry := must(c.Retry(ctx, "test", "c~r1", RetryRequest{Priority: new(Number(-7))}))(t); retry.Task != "c~r2" {
 		t.Errorf("%+v", retry)
 	}
