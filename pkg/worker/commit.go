@@ -72,7 +72,7 @@ const syncFirstMin = time.Second
 // commitLoop writes results to the spool in groups and hands them on. It ends when the queue is closed and empty. It is
 // the one goroutine that writes to the spool.
 func (w *worker) commitLoop() {
-	// What the disk refused waits here for the next try; it is sent all the same.
+	// What the disk refused waits here for the next try, which comes with the next result or settle; it is sent all the same.
 	var refused []*result
 	var due time.Time // of the next settle; zero while the spool waits for none
 	timer := time.NewTimer(forever)
@@ -80,7 +80,7 @@ func (w *worker) commitLoop() {
 	for {
 		results, dropped, more := w.commits.take(timer.C)
 		if !more {
-			w.settle(time.Now().Add(spoolSyncDelay)) // whatever waits has waited long enough
+			w.settleAll(refused, time.Now().Add(spoolSyncDelay)) // whatever waits has waited long enough
 			return
 		}
 		if len(results) > 0 {
@@ -92,10 +92,23 @@ func (w *worker) commitLoop() {
 			due = now.Add(spoolSyncDelay)
 			timer.Reset(spoolSyncDelay)
 		case !now.Before(due):
-			due = w.settle(now)
+			refused, due = w.settleAll(refused, now)
 			timer.Reset(until(due, now))
 		}
 	}
+}
+
+// settleAll tries again what the disk refused, brings the spool's file up to date, and returns what is refused still, and
+// when to do so again, the zero time when nothing waits for it.
+func (w *worker) settleAll(refused []*result, now time.Time) (still []*result, next time.Time) {
+	if len(refused) > 0 {
+		refused = w.commit(refused, len(refused))
+	}
+	next = w.settle(now)
+	if len(refused) > 0 && next.IsZero() {
+		next = now.Add(spoolRest)
+	}
+	return refused, next
 }
 
 // settle brings the spool's file up to date and returns when to do so again, the zero time when nothing waits for it.
@@ -117,7 +130,7 @@ func until(at, now time.Time) time.Duration {
 }
 
 // commit writes results in one go and hands on the new ones: those behind the first known. It returns what the disk
-// refused. A disk that is full costs durability, not the results: they stay in memory and are sent.
+// refused. A disk that is full costs durability until it has room again, not the results: they stay in memory and are sent.
 func (w *worker) commit(results []*result, known int) (refused []*result) {
 	fresh := results[known:]
 	w.notes.ended(fresh)

@@ -253,3 +253,41 @@ func TestEverythingKilled(t *testing.T) {
 	f.lab.wantAgainOnlyAfterKills(3, ids(all)...)
 	f.lab.wantNoneAlive()
 }
+
+// TestCoordinatorAway ends experiments while there is no coordinator for many heartbeats, none of which is answered. What
+// the workers have published is lost with the results stream, and one of them is killed: each keeps its results until
+// somebody leads, sends again what nobody has, and nothing is executed twice.
+func TestCoordinatorAway(t *testing.T) {
+	t.Parallel()
+	const heartbeats = 3
+	all := append(heldAndQueued(4), tasks(2, "child%d", payload{})...)
+	for i, child := range all[len(all)-2:] {
+		all[i].Payload = payload{"gate": "go", "children": []task{child}}
+	}
+	initial := all[:len(all)-2]
+	f := newFleet(t, 4, initial)
+	w := newWorkdir(t)
+	dirs := []string{f.newWorkerDir(), f.newWorkerDir()}
+	workers := []*daemon{f.worker(dirs[0], 2), f.worker(dirs[1], 2)}
+	coordinator := f.coordinator(w)
+	f.lab.awaitRunning(4)
+	coordinator.kill()
+
+	sent := make([]float64, len(workers))
+	for i, worker := range workers {
+		sent[i], _ = worker.metric("autoresearch_worker_heartbeats_total")
+	}
+	f.lab.open("go")
+	f.lab.awaitEnded(4)
+	for i, worker := range workers {
+		worker.awaitMetricMin("autoresearch_worker_heartbeats_total", sent[i]+heartbeats)
+		worker.awaitMetric("autoresearch_worker_spool_entries", 2)
+	}
+	f.nats.deleteStream("AR_RESULTS_e2e")
+	workers[0].kill()
+	f.worker(dirs[0], 2).says("results of an earlier start wait in the spool.*results=2")
+	f.coordinator(w).wantExit(0)
+	w.wantStatus("stopped", 0, 0)
+	w.wantCompleted(ids(all)...)
+	f.lab.wantOnce(ids(all)...)
+}

@@ -130,18 +130,36 @@ func (d *daemon) awaitCode(path string, want int) {
 // awaitMetric waits until a metric, with its labels if it has any, has a value.
 func (d *daemon) awaitMetric(metric string, want float64) {
 	d.t.Helper()
-	expression := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(metric) + ` (\S+)$`)
-	eventually(d.t, fmt.Sprintf("%s is %v", metric, want), func() string {
-		_, body := d.get("/metrics")
-		found := expression.FindStringSubmatch(body)
-		if found == nil {
-			return "it is not there"
+	d.awaitMetricThat(metric, fmt.Sprint("is ", want), func(value float64) bool { return value == want })
+}
+
+// awaitMetricMin waits until a metric has at least a value.
+func (d *daemon) awaitMetricMin(metric string, least float64) {
+	d.t.Helper()
+	d.awaitMetricThat(metric, fmt.Sprint("is at least ", least), func(value float64) bool { return value >= least })
+}
+
+func (d *daemon) awaitMetricThat(metric, holds string, hold func(float64) bool) {
+	d.t.Helper()
+	eventually(d.t, metric+" "+holds, func() string {
+		value, found := d.metric(metric)
+		if found && hold(value) {
+			return ""
 		}
-		if value, err := strconv.ParseFloat(found[1], 64); err != nil || value != want {
-			return "it is " + found[1]
-		}
-		return ""
+		return fmt.Sprintf("it is %v (known: %v)", value, found)
 	})
+}
+
+// metric returns the value of a metric, with its labels if it has any; found is false when it is not there.
+func (d *daemon) metric(name string) (value float64, found bool) {
+	d.t.Helper()
+	_, body := d.get("/metrics")
+	line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(body)
+	if line == nil {
+		return 0, false
+	}
+	value, err := strconv.ParseFloat(line[1], 64)
+	return value, err == nil
 }
 
 // of returns those of the executions that run under a shim of this worker.
