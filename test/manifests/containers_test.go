@@ -37,11 +37,13 @@ func TestContainersSearch(t *testing.T) {
 	run := contained{t: t, p: p, coordinators: coordinators}
 	run.reaches(8)
 
+	done := run.done()
+	p.says("%d experiments are done; a worker is told to drain", done)
 	p.stop(workers[0], "worker", time.Minute)
 	if code := p.exitCode(workers[0], "worker"); code != "0" {
 		t.Errorf("a worker that was told to drain ended with %s", code)
 	}
-	run.reaches(run.done() + 2)
+	run.reaches(done + 4)
 	for _, event := range []string{"lost", "preempted", "retried"} {
 		if n := run.value(`autoresearch_task_events_total{event="` + event + `",run="charlm"}`); n != 0 {
 			t.Errorf("after the drain %v tasks were %s", n, event)
@@ -49,13 +51,15 @@ func TestContainersSearch(t *testing.T) {
 	}
 	p.play(deployments["worker-cpu"], 2, 23) // as the Deployment would
 
-	leader, epoch := run.leader(), run.value(`autoresearch_epoch{run="charlm"}`)
+	leader, epoch, done := run.leader(), run.value(`autoresearch_epoch{run="charlm"}`), run.done()
+	p.says("%d experiments are done; %s leads and is killed", done, leader.name)
 	p.must("pod", "kill", "--signal", "KILL", leader.name)
-	run.reaches(run.done() + 4)
+	run.reaches(done + 4)
 	if next := run.leader(); next == leader || run.value(`autoresearch_epoch{run="charlm"}`) <= epoch {
 		t.Errorf("after the kill %s leads in term %v", next.name, run.value(`autoresearch_epoch{run="charlm"}`))
 	}
 	run.reaches(48)
+	p.says("the search is done")
 	out, err := exec.Command(*programs+"/autoresearch", "verify", "--nats", "nats://"+nats.address+":4222", "--run", "charlm").CombinedOutput()
 	if err != nil {
 		t.Errorf("verify: %v\n%s", err, out)
@@ -86,30 +90,31 @@ type contained struct {
 	coordinators []pod
 }
 
-// read returns the metrics of the coordinator that leads, and which it is; false while none does.
-func (s contained) read() (pod, string, bool) {
-	for _, c := range s.coordinators {
-		text, err := fetch("http://" + c.address + ":8080/metrics")
-		if err == nil && strings.Contains(string(text), "\n"+`autoresearch_leader{run="charlm"} 1`+"\n") {
-			return c, string(text), true
+// read returns the metrics of the coordinator that leads, and which it is. It waits until one does.
+func (s contained) read() (leader pod, metrics string) {
+	s.t.Helper()
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+		for _, c := range s.coordinators {
+			text, err := fetch("http://" + c.address + ":8080/metrics")
+			if err == nil && strings.Contains(string(text), "\n"+`autoresearch_leader{run="charlm"} 1`+"\n") {
+				return c, string(text)
+			}
 		}
 	}
-	return pod{}, "", false
+	s.t.Fatal("nobody leads")
+	return pod{}, ""
 }
 
 func (s contained) leader() pod {
 	s.t.Helper()
-	c, _, ok := s.read()
-	if !ok {
-		s.t.Fatal("nobody leads")
-	}
+	c, _ := s.read()
 	return c
 }
 
 // value is that of a metric of the leader.
 func (s contained) value(metric string) float64 {
 	s.t.Helper()
-	_, text, _ := s.read()
+	_, text := s.read()
 	return valueIn(text, metric)
 }
 
@@ -127,6 +132,7 @@ func valueIn(text, metric string) float64 {
 
 // done is how many experiments have come to their end.
 func (s contained) done() int {
+	s.t.Helper()
 	return int(s.value(`autoresearch_tasks{run="charlm",state="completed"}`))
 }
 
@@ -137,6 +143,7 @@ func (s contained) reaches(n int) {
 	for done := s.done(); done < n; done = s.done() {
 		if done > before {
 			before, since = done, time.Now()
+			s.p.says("%d experiments are done", done)
 		}
 		failed := s.value(`autoresearch_tasks{run="charlm",state="failed"}`)
 		if failed > 0 || time.Since(since) > 3*time.Minute {

@@ -94,9 +94,10 @@ func checkMetrics(t *testing.T, promtool, address string) {
 	}
 }
 
-// fetch returns what an address answers; another status than 200 is an error.
+// fetch returns what an address answers within seconds; another status than 200 is an error.
 func fetch(address string) ([]byte, error) {
-	answer, err := http.Get(address)
+	client := http.Client{Timeout: 10 * time.Second}
+	answer, err := client.Get(address)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type podman struct {
 	network string
 	configs map[string]object // the ConfigMaps of the build
 	hosts   []object          // hostAliases
+	began   time.Time
 }
 
 const (
@@ -31,7 +32,7 @@ const (
 
 func newPodman(t *testing.T, objects []object) *podman {
 	t.Helper()
-	p := &podman{t: t, dir: t.TempDir(), network: "autoresearch-test", configs: named(objects, "ConfigMap")}
+	p := &podman{t: t, dir: t.TempDir(), network: "autoresearch-test", configs: named(objects, "ConfigMap"), began: time.Now()}
 	// runc and cgroupfs: a machine of CI may have neither systemd nor a recent kernel's limits.
 	config := `[containers]
 default_ulimits = ["nofile=20000:20000", "nproc=1024:1024"]
@@ -51,6 +52,12 @@ runtime = "runc"
 	p.must("network", "create", "--subnet", subnet+"0/24", p.network)
 	t.Cleanup(func() { p.must("network", "rm", "--force", p.network) })
 	return p
+}
+
+// says tells whoever watches how far it is.
+func (p *podman) says(format string, args ...any) {
+	p.t.Helper()
+	p.t.Logf("%3.0f s: %s", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // must runs podman and returns what it prints.
@@ -75,6 +82,8 @@ func (p *podman) play(workload object, i, host int) pod {
 	template := at(workload, "spec", "template").(object)
 	spec := maps.Clone(template["spec"].(object))
 	spec["hostAliases"] = p.hosts
+	// What ends well has ended. Under the Always of a Deployment podman starts an init container again and again, for ever.
+	spec["restartPolicy"] = "OnFailure"
 	spec["volumes"] = p.volumes(started.name, workload, spec)
 	for _, c := range spec["containers"].([]any) {
 		p.expand(c.(object))
@@ -99,15 +108,20 @@ func (p *podman) play(workload object, i, host int) pod {
 	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
+	p.t.Cleanup(func() { p.remove(started) }) // also of what was played in part
 	p.must("kube", "play", "--network", p.network, "--ip", started.address, path)
-	p.t.Cleanup(func() {
-		if p.t.Failed() {
-			out, _ := exec.Command("podman", "pod", "logs", "--tail", "40", started.name).CombinedOutput()
-			p.t.Logf("%s said:\n%s", started.name, out)
-		}
-		p.must("pod", "rm", "--force", "--time", "1", "--ignore", started.name)
-	})
+	p.says("%s runs at %s", started.name, started.address)
 	return started
+}
+
+// remove takes a pod away; of a test that failed its output stays.
+func (p *podman) remove(which pod) {
+	p.t.Helper()
+	if p.t.Failed() {
+		out, err := exec.Command("podman", "pod", "logs", "--tail", "40", which.name).CombinedOutput()
+		p.t.Logf("%s said (%v):\n%s", which.name, err, out)
+	}
+	p.must("pod", "rm", "--force", "--time", "1", "--ignore", which.name)
 }
 
 // expand puts the values of variables into a container's arguments, as the kubelet does. Its ports are only names, where podman
