@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/engine"
@@ -110,7 +112,8 @@ type target struct {
 	asked engine.Asked
 }
 
-// target finds the task of the path, and checks at once what cannot change any more: the version of a finished task.
+// target finds the task of the path, and checks at once what cannot change any more: that a task has its outcome, which the
+// result hook may still have to see, and the version of a finished one.
 func (c *call) target(reason string, subtree bool) (t target, err error) {
 	if t.row, err = c.row(); err != nil {
 		return t, err
@@ -119,13 +122,12 @@ func (c *call) target(reason string, subtree bool) (t target, err error) {
 		return t, err
 	}
 	task := t.row.Task
-	if !task.State.Terminal() {
-		return t, nil
-	}
-	if !subtree {
+	switch {
+	case task.Outcome != nil && !subtree:
 		return t, fmt.Errorf("task %q: %w", task.Spec.ID, engine.ErrFinished)
-	}
-	if t.asked.Match != 0 && t.asked.Match != task.Version() {
+	case !task.State.Terminal():
+		return t, nil
+	case t.asked.Match != 0 && t.asked.Match != task.Version():
 		return t, fmt.Errorf("task %q: %w", task.Spec.ID, engine.ErrChanged)
 	}
 	t.asked.Match = 0
@@ -242,17 +244,18 @@ func (c *call) retry() error {
 	if err != nil {
 		return err
 	}
-	t := row.Task
 	asked, err := c.asked(body.Reason)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case t.State != spec.StateFailed:
-		return problem(CodeNotFailed, "task %q is %s", t.Spec.ID, t.State)
-	case asked.Match != 0 && asked.Match != t.Version():
-		return fmt.Errorf("task %q: %w", t.Spec.ID, engine.ErrChanged)
+	}
+	if asked.Match != 0 && asked.Match != row.Task.Version() {
+		return fmt.Errorf("task %q: %w", row.Task.Spec.ID, engine.ErrChanged)
 	}
 	asked.Match = 0
+	t, err := c.failed(row.Task)
+	if err != nil {
+		return err
+	}
 	id, existing, err := c.retryID(t, body.ID)
 	if err != nil {
 		return err
@@ -270,6 +273,36 @@ func (c *call) retry() error {
 	c.w.Header().Set("Location", Prefix+taskPath(c.run.Name(), id, ""))
 	writeJSON(c.w, http.StatusCreated, RetryAnswer{Task: id, RetryOf: t.Spec.ID, Existing: !reply.Added[0]})
 	return nil
+}
+
+// stopMax bounds how long a retry waits for the worker to stop what was cancelled.
+const stopMax = 10 * time.Second
+
+// failed returns a task as it failed. It has failed once its failure is journaled, although the result hook has still to see
+// that; and one that is being cancelled is waited for, so that a retry may follow a cancel at once.
+func (c *call) failed(t *spec.Task) (*spec.Task, error) {
+	ctx, cancel := context.WithTimeout(c.Context(), stopMax)
+	defer cancel()
+	for t.Outcome == nil && t.Cancelled {
+		seen := c.view.Last()
+		if row, known := c.view.Task(t.Spec.ID); known {
+			t = row.Task
+		}
+		if t.Outcome != nil {
+			break
+		}
+		err := c.view.Await(ctx, seen)
+		switch {
+		case ctx.Err() != nil:
+			return nil, problem(CodeBusy, "task %q is still being stopped", t.Spec.ID)
+		case err != nil:
+			return nil, err
+		}
+	}
+	if t.Outcome == nil || t.Outcome.Failure == nil {
+		return nil, problem(CodeNotFailed, "task %q is %s", t.Spec.ID, t.State)
+	}
+	return t, nil
 }
 
 // again is the spec that repeats a task.
@@ -313,7 +346,7 @@ func (c *call) retryID(t *spec.Task, wanted spec.TaskID) (id spec.TaskID, existi
 	for n := 1; ; n++ {
 		id := spec.TaskID(fmt.Sprintf("%s~r%d", base, n))
 		row, known := c.view.Task(id)
-		if !known || !row.Task.State.Terminal() && retryOf(&row.Task.Spec) == t.Spec.ID {
+		if !known || row.Task.Outcome == nil && !row.Task.Cancelled && retryOf(&row.Task.Spec) == t.Spec.ID {
 			return id, known, nil
 		}
 	}

@@ -162,9 +162,6 @@ func TestCancelBumpAndRetry(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 
-	eventually(t, "the result hook has seen the cancelled tasks", func() bool {
-		return must(c.Task(ctx, "test", "c"))(t).State == "failed"
-	})
 	// The retry of a task below a cancelled one hangs below the nearest that was not, and is not doubled.
 	_, err = c.Retry(ctx, "test", "d", RetryRequest{})
 	wantCode(t, err, CodeNotFailed)
@@ -181,9 +178,6 @@ func TestCancelBumpAndRetry(t *testing.T) {
 		t.Errorf("%+v", fresh)
 	}
 	must(c.Cancel(ctx, "test", "c~r1", CancelRequest{}, ""))(t)
-	eventually(t, "the result hook has seen the cancelled task", func() bool {
-		return must(c.Task(ctx, "test", "c~r1"))(t).State == "failed"
-	})
 	if retry := must(c.Retry(ctx, "test", "c~r1", RetryRequest{Priority: new(Number(-7))}))(t); retry.Task != "c~r2" {
 		t.Errorf("%+v", retry)
 	}
@@ -196,5 +190,24 @@ func TestCancelBumpAndRetry(t *testing.T) {
 	events := must(c.Events(ctx, "test", EventQuery{Types: []string{EventChange}, Task: "c"}))(t)
 	if e := events.Events; len(e) != 2 || e[0].Change.Action != spec.ActRetry || e[0].Change.RetryOf != "c" || e[0].Change.Reason != "once more" {
 		t.Errorf("%+v", events)
+	}
+}
+
+// TestRetryFollowsACancel retries at once what was cancelled while it ran: the retry waits until the worker has stopped it, and
+// is not taken for one that was itself cancelled.
+func TestRetryFollowsACancel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.coordinate(task("a"))
+	n.leads(t)
+	w.work(map[string]int{spec.ClassDefault: 1}, newGate().run)
+	c, ctx := n.client(t), t.Context()
+	for i, id := range []spec.TaskID{"a", "a~r1"} {
+		eventually(t, "it runs", func() bool { return must(c.Task(ctx, "test", id))(t).State == "running" })
+		must(c.Cancel(ctx, "test", id, CancelRequest{}, ""))(t)
+		want := spec.TaskID(fmt.Sprint("a~r", i+1))
+		if retry := must(c.Retry(ctx, "test", "a", RetryRequest{}))(t); retry.Task != want || retry.Existing {
+			t.Errorf("%+v, want %s", retry, want)
+		}
 	}
 }
