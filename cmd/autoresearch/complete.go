@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,14 @@ func (r *remote) completeTasks(cmd *cobra.Command, _ []string, typed string) (id
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeRun offers the runs for a command's first argument, and files and folders for another.
+func (r *remote) completeRun(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return r.completeRuns(cmd, args, typed)
+}
+
 func (r *remote) completeRuns(_ *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(context.Background(), completeTimeout)
 	defer cancel()
@@ -63,6 +72,21 @@ func (r *remote) completeRuns(_ *cobra.Command, _ []string, _ string) (names []s
 		names = append(names, string(run.Name))
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeKinds offers the kinds of the newest tasks.
+func (r *remote) completeKinds(cmd *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	r.completing(cmd, func(ctx context.Context, s *session) {
+		list, err := s.Tasks(ctx, s.run, api.TaskQuery{Sort: "-seq", Limit: pageSize})
+		if err != nil {
+			return
+		}
+		for i := range list.Tasks {
+			names = append(names, list.Tasks[i].Kind)
+		}
+	})
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (r *remote) completeClasses(cmd *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {

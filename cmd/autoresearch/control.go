@@ -12,7 +12,6 @@ import (
 
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/api"
-	"autoresearch/pkg/spec"
 )
 
 // controlling are the flags of commands that change the controls of a run.
@@ -220,10 +219,10 @@ func (r *remote) status(cmd *cobra.Command, dir string) error {
 			return err
 		}
 		runs = present(runs)
-		if r.run == "" && len(runs) != 1 {
+		named := r.named()
+		if named == "" && len(runs) != 1 {
 			return s.print(api.RunList{Runs: runs}, func(w *bytes.Buffer, _ bool) { writeRuns(w, runs) })
 		}
-		named := spec.RunName(r.run)
 		if named == "" {
 			named = runs[0].Name
 		}

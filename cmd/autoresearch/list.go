@@ -55,6 +55,8 @@ value, attempt, submitted, started, ended and duration; with - in front the othe
 	must(cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statuses, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orders, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("parent", o.completeTasks))
+	must(cmd.RegisterFlagCompletionFunc("class", o.completeClasses))
+	must(cmd.RegisterFlagCompletionFunc("kind", o.completeKinds))
 	o.add(cmd)
 	o.addOutput(cmd)
 	o.addWatch(cmd)
@@ -71,30 +73,35 @@ var (
 
 func (o *listOptions) list(ctx context.Context, s *session) error {
 	o.query.Parent = spec.TaskID(o.parent)
-	all, err := s.allTasks(ctx, o.query, o.limit)
+	list, err := s.allTasks(ctx, o.query, o.limit)
 	if err != nil {
 		return err
 	}
-	return s.print(api.TaskList{Tasks: all}, func(w *bytes.Buffer, wide bool) { writeTasks(w, all, wide) })
+	return s.print(list, func(w *bytes.Buffer, wide bool) {
+		writeTasks(w, list.Tasks, wide)
+		if list.Next != "" {
+			fmt.Fprintf(w, "These are the first %d; -n 0 lists all.\n", len(list.Tasks))
+		}
+	})
 }
 
 // pageSize is how many tasks are asked for at once.
 const pageSize = 1000
 
-// allTasks reads pages until it has most tasks, all of them if most is 0.
-func (s *session) allTasks(ctx context.Context, q api.TaskQuery, most int) ([]api.Task, error) {
-	all := []api.Task{}
+// allTasks reads pages until it has most tasks, all of them if most is 0. Next is set where there are more.
+func (s *session) allTasks(ctx context.Context, q api.TaskQuery, most int) (all api.TaskList, err error) {
+	all.Tasks = []api.Task{}
 	for {
 		q.Limit = pageSize
 		if most > 0 {
-			q.Limit = min(pageSize, most-len(all))
+			q.Limit = min(pageSize, most-len(all.Tasks))
 		}
 		page, err := s.Tasks(ctx, s.run, q)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
-		all = append(all, page.Tasks...)
-		if q.Cursor = page.Next; q.Cursor == "" || most > 0 && len(all) >= most {
+		all.Tasks, all.Next = append(all.Tasks, page.Tasks...), page.Next
+		if q.Cursor = page.Next; q.Cursor == "" || most > 0 && len(all.Tasks) >= most {
 			return all, nil
 		}
 	}
@@ -195,13 +202,13 @@ func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.Seri
 	line("kind", "%s, class %s", name(d.Kind), name(d.Class))
 	line("priority", "%s (the lower runs first)", d.Priority)
 	if len(d.Lineage) > 0 {
-		line("below", "%s", names(d.Lineage))
+		line("below", "%s", names(d.Lineage, " > "))
 	}
 	if d.RetryOf != "" {
 		line("retries", "%s", name(d.RetryOf))
 	}
 	if d.ChildCount > 0 {
-		line("children", "%d: %s", d.ChildCount, names(d.Children[:min(10, len(d.Children))]))
+		line("children", "%d: %s", d.ChildCount, names(d.Children[:min(10, len(d.Children))], ", "))
 	}
 	writeTimes(line, d)
 	if d.Waiting != nil {
@@ -221,7 +228,7 @@ func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.Seri
 		fmt.Fprintf(w, "           %s\n", harmless(f.Message, 2000))
 	}
 	for _, a := range d.Attempts {
-		line("attempt", "%d %s on %s %s", a.Number, a.Ending, name(a.Worker), took(a.StartedAt, a.EndedAt))
+		line("attempt", "%s", attemptText(&a))
 	}
 	line("version", "%s", d.Version)
 	if text, err := d.Spec.Payload.MarshalJSON(); err == nil {
@@ -231,6 +238,20 @@ func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.Seri
 		}
 		line("payload", "%s", harmless(string(text), most))
 	}
+}
+
+func attemptText(a *api.Attempt) string {
+	words := []string{fmt.Sprint(a.Number)}
+	if a.Ending != "" {
+		words = append(words, a.Ending)
+	}
+	if a.Worker != "" {
+		words = append(words, "on", name(a.Worker))
+	}
+	if time := took(a.StartedAt, a.EndedAt); time != "" {
+		words = append(words, "in", time)
+	}
+	return strings.Join(words, " ")
 }
 
 func writeTimes(line func(string, string, ...any), d *api.TaskDetail) {
@@ -269,10 +290,10 @@ func writeWaiting(line func(string, string, ...any), w *api.Waiting) {
 }
 
 // names lists ids.
-func names(ids []spec.TaskID) string {
+func names(ids []spec.TaskID, between string) string {
 	list := make([]string, len(ids))
 	for i, id := range ids {
 		list[i] = name(id)
 	}
-	return strings.Join(list, " > ")
+	return strings.Join(list, between)
 }

@@ -59,6 +59,6 @@ func versionCommand() *cobra.Command {
 		Short:   "Print the version",
 		Example: "  autoresearch version",
 		Args:    cobra.NoArgs,
-		Run:     func(cmd *cobra.Command, _ []string) { cmd.Println(cli.Version()) },
+		Run:     func(cmd *cobra.Command, _ []string) { put(cmd.OutOrStdout(), cli.Version()+"\n") },
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -129,7 +130,8 @@ func TestCommands(t *testing.T) {
 		{"status -o yaml", "", 0, []string{"name: demo", "  queued: 4"}, "{"},
 		{"status -o xml", "", 2, []string{"must be one of table, wide, json, yaml"}, ""},
 		{"list DIR", "", 0, []string{"ID  STATUS  PRIORITY", "a   queued  1", "d   queued  4"}, ""},
-		{"list --sort -seq --limit 1 -o wide", "", 0, []string{"d   queued", "KIND", "default"}, "a "},
+		{"list --sort -seq --limit 1 -o wide", "", 0, []string{"d   queued", "KIND", "default", "the first 1; -n 0"}, "a "},
+		{"list -n 4", "", 0, []string{"d   queued"}, "-n 0"},
 		{"list --status failed", "", 0, []string{"ID"}, "queued"},
 		{"list --status happy", "", 1, []string{"parameter status"}, ""},
 		{"list --parent a -o json", "", 0, []string{`"id": "b"`}, `"id": "c"`},
@@ -153,7 +155,9 @@ func TestCommands(t *testing.T) {
 		{"list --status cancelled", "", 0, []string{"b   cancelled", "done"}, ""},
 		{"retry b", "", 0, []string{"b~r1  b"}, ""},
 		{"retry b", "", 0, []string{"b~r1  b", "there already"}, ""},
-		{"retry a", "", 4, []string{"queued"}, ""},
+		{"retry a", "", 4, []string{"queued"}, "RETRIES"},
+		{"retry a b nobody", "", 4, []string{"-     a        task \"a\" is queued", "b~r1  b        it was there already", "no task"}, ""},
+		{"retry a b -o json", "", 4, []string{`"retry_of": "a"`, `"code": "task_not_failed"`, `"task": "b~r1"`}, ""},
 		{"retry c --id again --priority -3", "", 0, []string{"again  c"}, ""},
 		{"pause DIR -m lunch", "", 0, []string{"paused"}, ""},
 		{"pause --class gpuu", "", 1, []string{"none of cpu"}, ""},
@@ -248,6 +252,10 @@ func TestCompletion(t *testing.T) {
 		"cancel --server DIR other":       "",
 		"list --server DIR --run ":        "demo\n",
 		"pause --server DIR --class ":     "cpu\n",
+		"list --server DIR --class ":      "cpu\n",
+		"list --server DIR --kind ":       "default\n",
+		"run show --server DIR ":          "demo\n",
+		"run pull --server DIR demo ":     "",
 		"list --server DIR --status fa":   "queued\n",
 		"show --server /nowhere/else exp": "",
 	} {
@@ -349,5 +357,31 @@ func TestSharesOfProgress(t *testing.T) {
 		if got, ok := share(line); ok {
 			t.Errorf("%q: %v", line, got)
 		}
+	}
+}
+
+// TestRunOfTheEnvironment has the run that the environment names shown, where a server might have several.
+func TestRunOfTheEnvironment(t *testing.T) { // not parallel: it sets an environment variable
+	dir := serving(t, probe("a", "", 1))
+	t.Setenv(runEnv, "other")
+	if out, code := said(t, "", "status", dir); code != exitUnknown {
+		t.Errorf("%d: %s", code, out)
+	}
+	t.Setenv(runEnv, "demo")
+	if out, code := said(t, "", "status", dir); code != 0 || !strings.Contains(out, "run        demo") {
+		t.Errorf("%d: %s", code, out)
+	}
+}
+
+// TestAnswersAreOnStandardOutput: what is asked for can be piped.
+func TestAnswersAreOnStandardOutput(t *testing.T) {
+	t.Parallel()
+	cmd := root()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(io.Discard)
+	cmd.SetArgs([]string{"version"})
+	if err := cmd.ExecuteContext(t.Context()); err != nil || strings.TrimSpace(out.String()) != cli.Version() {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -50,7 +50,7 @@ func (r *remote) addServer(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVarP(&r.server, "server", "s", "", "ask `URL`, or the coordinator of a workdir DIR (default: $"+serverEnv+", else "+serverDefault+")")
 	fs.StringVar(&r.tokenFile, "token-file", "", "`FILE` with the token to send (default: $"+tokenFileEnv+")")
-	cmd.ValidArgsFunction = r.completeRuns
+	cmd.ValidArgsFunction = r.completeRun
 }
 
 func runCreateCommand() *cobra.Command {
@@ -254,7 +254,11 @@ func runDeleteCommand() *cobra.Command {
 				return err
 			}
 			return o.onServer(cmd, func(ctx context.Context, s *session) error {
-				return s.DeleteRun(ctx, spec.RunName(args[0]), api.ReasonRequest{Reason: o.reason})
+				err := s.DeleteRun(ctx, spec.RunName(args[0]), api.ReasonRequest{Reason: o.reason})
+				if err == nil {
+					put(s.out, fmt.Sprintf("run %s deleted\n", name(args[0])))
+				}
+				return err
 			})
 		},
 	}
@@ -282,7 +286,7 @@ func runPullCommand() *cobra.Command {
 				defer func() { _ = files.Close() }() // it was read
 				names, err := registry.Unpack(files, args[1])
 				if err == nil {
-					cmd.Printf("%d files in %s\n", len(names), args[1])
+					put(s.out, fmt.Sprintf("%d files in %s\n", len(names), args[1]))
 				}
 				return err
 			})

@@ -93,18 +93,24 @@ func (o *steering) each(cmd *cobra.Command, ids []string, do func(context.Contex
 			outcomes = append(outcomes, outcome{Task: spec.TaskID(id), Count: answer.Count, DryRun: answer.DryRun, Now: answer.Task, Error: p})
 		}
 		err := s.print(outcomes, func(w *bytes.Buffer, _ bool) { writeOutcomes(w, outcomes) })
-		if err == nil && len(ids) > 1 && refused != nil {
-			return cli.Exit(cli.ExitCode(exitOf(refused)), nil) // it stands in the table
-		}
-		return cmp.Or(err, refused)
+		return s.refusals(len(ids), err, refused)
 	})
+}
+
+// refusals is the error of a command that was asked about several tasks, of which the first refusal is refused: said already,
+// unless there was only one.
+func (s *session) refusals(tasks int, printing, refused error) error {
+	if printing == nil && tasks > 1 && refused != nil {
+		return cli.Exit(cli.ExitCode(exitOf(refused)), nil) // it stands in the table
+	}
+	return cmp.Or(printing, refused)
 }
 
 func writeOutcomes(w *bytes.Buffer, outcomes []outcome) {
 	if len(outcomes) == 1 && outcomes[0].Error != nil {
 		return // it is the command's error
 	}
-	t := newTable(w, "ID", "REACHED", "STATUS", "PRIORITY", "")
+	t := newTable(w, "ID", "REACHED", "STATUS", "PRIORITY", "NOTE")
 	for _, o := range outcomes {
 		switch {
 		case o.Error != nil:
@@ -215,30 +221,46 @@ func retryCommand() *cobra.Command {
 	return cmd
 }
 
+// retried is what became of the retry of one task.
+type retried struct {
+	api.RetryAnswer
+	Error *api.Problem `json:"error,omitempty"`
+}
+
+// retryAll retries every task that is named, goes on when one is refused, and ends with the first refusal.
 func (s *session) retryAll(ctx context.Context, ids []string, request api.RetryRequest) error {
-	answers := []api.RetryAnswer{}
 	var refused error
+	var outcomes []retried
 	for _, id := range ids {
 		answer, err := s.Retry(ctx, s.run, spec.TaskID(id), request)
-		if err != nil {
-			refused = errors.Join(refused, err)
-			continue
+		var p *api.Problem
+		if err != nil && !errors.As(err, &p) {
+			return err
 		}
-		answers = append(answers, answer)
+		refused = cmp.Or(refused, err)
+		answer.RetryOf = spec.TaskID(id)
+		outcomes = append(outcomes, retried{answer, p})
 	}
-	err := s.print(answers, func(w *bytes.Buffer, _ bool) {
-		t := newTable(w, "TASK", "RETRIES", "")
-		for _, a := range answers {
-			note := ""
-			switch {
-			case a.DryRun:
-				note = "dry run: nothing was done"
-			case a.Existing:
-				note = "it was there already"
-			}
-			t.row(name(a.Task), name(a.RetryOf), note)
+	err := s.print(outcomes, func(w *bytes.Buffer, _ bool) { writeRetried(w, outcomes) })
+	return s.refusals(len(ids), err, refused)
+}
+
+func writeRetried(w *bytes.Buffer, outcomes []retried) {
+	if len(outcomes) == 1 && outcomes[0].Error != nil {
+		return // it is the command's error
+	}
+	t := newTable(w, "TASK", "RETRIES", "NOTE")
+	for _, o := range outcomes {
+		note := ""
+		switch {
+		case o.Error != nil:
+			note = harmless(o.Error.Message, nameMax)
+		case o.DryRun:
+			note = "dry run: nothing was done"
+		case o.Existing:
+			note = "it was there already"
 		}
-		t.end()
-	})
-	return errors.Join(err, refused)
+		t.row(name(o.Task), name(o.RetryOf), note)
+	}
+	t.end()
 }

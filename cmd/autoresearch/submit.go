@@ -52,6 +52,7 @@ refused; the others are not affected.`,
 	fs.StringVar(&o.parent, "parent", "", "of --id: the task `ID` that it stands below in the tree")
 	fs.Float64Var(&o.priority, "priority", 0, "of --id: its priority; the lower number runs first")
 	must(cmd.RegisterFlagCompletionFunc("parent", o.completeTasks))
+	must(cmd.RegisterFlagCompletionFunc("kind", o.completeKinds))
 	o.add(cmd)
 	return cmd
 }
@@ -154,7 +155,7 @@ func (o *submitOptions) submit(ctx context.Context, s *session, tasks []spec.Tas
 // writeSubmitted lists what was refused, and with wide everything.
 func writeSubmitted(w *bytes.Buffer, a *api.SubmitAnswer, refused int, wide bool) {
 	if refused > 0 || wide {
-		t := newTable(w, "ID", "", "WHY")
+		t := newTable(w, "ID", "OUTCOME", "WHY")
 		for _, item := range a.Items {
 			why := ""
 			if item.Error != nil {

@@ -80,7 +80,7 @@ func (o *supervisorOptions) supervise(cmd *cobra.Command, workdir string, extra 
 	prompt := supervisorPrompt(w, workdir, self, o.readOnly)
 	if o.print {
 		config, err := serverConfig(server)
-		cmd.Printf("%s\n\nThe tools, as an MCP configuration:\n%s\n", prompt, config)
+		put(cmd.OutOrStdout(), fmt.Sprintf("%s\n\nThe tools, as an MCP configuration:\n%s\n", prompt, config))
 		return err
 	}
 	argv, err := o.choose(prompt, server)

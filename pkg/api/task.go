@@ -112,6 +112,9 @@ func (c *call) detail(row coordinator.Row) *TaskDetail {
 	if d.Worker == "" {
 		d.Worker = result.Worker
 	}
+	if last := len(d.Attempts) - 1; last >= 0 && d.Attempts[last].Number == t.Outcome.Attempt {
+		d.Attempts[last].Worker = result.Worker
+	}
 	if h := result.Hardware; !h.IsZero() {
 		d.Hardware = &Hardware{GPU: h.GPU, GPUs: append([]string{}, h.GPUs...), Driver: h.Driver}
 	}

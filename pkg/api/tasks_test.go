@@ -202,7 +202,7 @@ func TestShowAFinishedTask(t *testing.T) {
 		t.Errorf("%+v", kid)
 	}
 	bad := must(c.Task(ctx, "test", "bad"))(t)
-	if bad.Failure == nil || bad.Failure.Message != "boom" || bad.Record == nil || bad.Attempts[0].Ending != "failed" {
+	if bad.Failure == nil || bad.Failure.Message != "boom" || bad.Record == nil || bad.Attempts[0].Ending != "failed" || bad.Attempts[0].Worker != bad.Worker {
 		t.Errorf("%+v", bad)
 	}
 	flaky := must(c.Task(ctx, "test", "flaky"))(t)
