@@ -109,14 +109,15 @@ func TestFollowOverTheFall(t *testing.T) {
 			t.Errorf("saw %q, want %q", got, want)
 		}
 	}
-	first.stop()
 	first.http.CloseClientConnections()
-	second.leads(t)
-	if got := <-seen; got != "leader 2" {
-		t.Errorf("saw %q", got)
-	}
+	first.http.Close()
+	first.stop()
+	// Who asks now waits for the next leader.
 	if run := must(c.Run(ctx, "test"))(t); !run.Paused || run.Epoch != 2 {
 		t.Errorf("after the fall: %+v", run)
+	}
+	if got := <-seen; got != "leader 2" {
+		t.Errorf("saw %q", got)
 	}
 	events := must(c.Events(ctx, "test", EventQuery{Types: []string{EventChange}}))(t)
 	if len(events.Events) != 2 || events.Events[0].Change.Reason != "through the standby" {
@@ -198,8 +199,11 @@ func TestForwardingEnds(t *testing.T) {
 	}
 	q.Header.Set(forwardedHeader, "1")
 	wantCode(t, f.forward(nil, q, "test", coordinator.Leader{Known: true, Host: "here", HTTP: "http://127.0.0.1:1"}), CodeNoLeader)
+	wantCode(t, f.forward(nil, must(http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))(t), "test",
+		coordinator.Leader{Known: true, Host: "here", HTTP: "http://127.0.0.1:1"}), CodeUnreachable)
 	n := newWorld(t).coordinate()
 	n.stop()
+	n.api.leaders.patience = 0
 	status, text := raw(t, n, http.MethodGet, "/runs/test", "", nil)
 	if status != http.StatusServiceUnavailable || !strings.Contains(text, string(CodeNoLeader)) {
 		t.Errorf("nobody leads: %d %s", status, text)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -17,11 +19,20 @@ import (
 type forwarder struct {
 	transport http.RoundTripper
 	hostname  string
+	patience  time.Duration // how long a request waits for a leader
 }
+
+// leaderPatience is how long a request waits for a leader: longer than another takes to lead when one has died.
+const leaderPatience = 3 * time.Second
+
+// leaderPoll is how often it looks.
+const leaderPoll = 20 * time.Millisecond
 
 // forwardedHeader marks a request that was handed on once: two coordinators that each believe in the other must not play
 // ball.
 const forwardedHeader = "Autoresearch-Forwarded"
+
+func (c *call) forwarded() bool { return c.Header.Get(forwardedHeader) != "" }
 
 func newForwarder() *forwarder {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -30,17 +41,30 @@ func newForwarder() *forwarder {
 	transport.ResponseHeaderTimeout = time.Minute
 	transport.DisableKeepAlives = true // few requests; and nothing is left behind when the server ends
 	hostname, _ := os.Hostname()       // without one, no loopback address is believed
-	return &forwarder{transport: transport, hostname: hostname}
+	return &forwarder{transport: transport, hostname: hostname, patience: leaderPatience}
 }
 
-// forward hands a request on, or says why it cannot.
+// forward hands a request on, or says why it cannot: then nothing of it was sent, and nothing is answered yet.
 func (f *forwarder) forward(w http.ResponseWriter, q *http.Request, run spec.RunName, leader coordinator.Leader) error {
 	target, err := f.reach(q, run, leader)
 	if err != nil {
 		return err
 	}
-	f.to(target, run, leader).ServeHTTP(w, q)
-	return nil
+	unsent := q.WithContext(q.Context())
+	unsent.Body = io.NopCloser(q.Body) // a transport that cannot connect closes it
+	f.to(target, run, leader, func(failure error) { err = failure }).ServeHTTP(w, unsent)
+	return err
+}
+
+// unconnected is a leader that takes no connection: it may have died.
+type unconnected struct{ *Problem }
+
+func (u unconnected) Unwrap() error { return u.Problem }
+
+// passes reports whether there may soon be a leader, where there was none to hand a request to.
+func passes(err error) bool {
+	var p *Problem
+	return errors.As(err, new(unconnected)) || errors.As(err, &p) && p.Code == CodeNoLeader
 }
 
 // reach returns the address of the leader's API.
@@ -61,7 +85,8 @@ func (f *forwarder) reach(q *http.Request, run spec.RunName, leader coordinator.
 	return target, nil
 }
 
-func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Leader) http.Handler {
+// to hands requests on to a leader. One whose connection could not be made is given to unsent, and not answered.
+func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Leader, unsent func(error)) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
@@ -76,8 +101,12 @@ func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Lea
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, q *http.Request, err error) {
-			c := &call{Request: q, w: w}
-			c.fail(problem(CodeUnreachable, "run %q is led on host %s, which does not answer: %v", run, leader.Host, err))
+			refused := problem(CodeUnreachable, "run %q is led on host %s, which does not answer: %v", run, leader.Host, err)
+			if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+				unsent(unconnected{refused})
+				return
+			}
+			(&call{Request: q, w: w}).fail(refused)
 		},
 	}
 }

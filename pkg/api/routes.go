@@ -4,10 +4,10 @@ import "net/http"
 
 // routes are all operations of the API. openapi.yaml describes each of them.
 var routes = []route{
-	{method: http.MethodGet, path: "/openapi.json", anywhere: true, handle: (*call).document},
-	{method: http.MethodGet, path: "/version", anywhere: true, handle: (*call).version},
-	{method: http.MethodGet, path: "/runs", anywhere: true, handle: (*call).listRuns},
-	{method: http.MethodPost, path: "/runs", anywhere: true, changes: true, handle: (*call).createRun},
+	{method: http.MethodGet, path: "/openapi.json", handle: (*call).document},
+	{method: http.MethodGet, path: "/version", handle: (*call).version},
+	{method: http.MethodGet, path: "/runs", handle: (*call).listRuns},
+	{method: http.MethodPost, path: "/runs", changes: true, handle: (*call).createRun},
 	{method: http.MethodGet, path: "/runs/{run}", listed: true, handle: (*call).showRun},
 	{method: http.MethodPost, path: "/runs/{run}/archive", registry: true, changes: true, handle: (*call).archiveRun},
 	{method: http.MethodPost, path: "/runs/{run}/delete", registry: true, changes: true, handle: (*call).deleteRun},

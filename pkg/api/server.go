@@ -115,7 +115,6 @@ func (s *Server) all() []Served {
 type route struct {
 	method, path string
 	changes      bool // needs the role operator, and a body of JSON
-	anywhere     bool // is answered by any coordinator itself
 	registry     bool // is about the run's entry in the registry
 	listed       bool // is answered from there where no coordinator is there for the run
 	handle       func(*call) error
@@ -176,7 +175,7 @@ func (c *call) admit(r route) (err error) {
 }
 
 // reach finds the run, or hands the request to the coordinator that leads it; then there is nothing left to answer, and
-// c.w is nil.
+// c.w is nil. While the leader changes it waits, so that a failover is no refusal.
 func (c *call) reach(r route) error {
 	name, err := idOf(c.PathValue("run"))
 	if err != nil {
@@ -190,14 +189,30 @@ func (c *call) reach(r route) error {
 		return problem(CodeUnknownRun, "no run %q here", name)
 	}
 	c.run = run
-	if c.view, err = run.View(); err == nil || r.anywhere {
+	patience, cancel := context.WithTimeout(c.Context(), c.server.leaders.patience)
+	defer cancel()
+	for {
+		if err = c.reachLeader(); err == nil || !passes(err) || c.forwarded() {
+			return err
+		}
+		select {
+		case <-patience.Done():
+			return err
+		case <-time.After(leaderPoll):
+		}
+	}
+}
+
+// reachLeader takes a view of the run, or hands the request to the coordinator that leads it.
+func (c *call) reachLeader() (err error) {
+	if c.view, err = c.run.View(); err == nil {
 		return nil
 	}
-	leader := run.Leader()
+	leader := c.run.Leader()
 	if leader.Here {
-		return problem(CodeNoLeader, "run %q: its leader is changing", name)
+		return problem(CodeNoLeader, "run %q: its leader is changing", c.run.Name())
 	}
-	if err := c.server.leaders.forward(c.w, c.Request, run.Name(), leader); err != nil {
+	if err := c.server.leaders.forward(c.w, c.Request, c.run.Name(), leader); err != nil {
 		return err
 	}
 	c.w = nil
