@@ -85,6 +85,6 @@ func runAll(ctx context.Context, o *options) (err error) {
 	})
 	site.SetRegistry(server)
 	site.SetPages(server.Handler(registry))
-	log.Info("serving every run that is registered", "nats", o.nats.URL, "workdir", o.workdir)
+	log.Info("serving every run that is registered", "nats", conn.NATS().ConnectedUrlRedacted(), "workdir", o.workdir)
 	return server.Run(ctx)
 }

@@ -34,10 +34,13 @@ func (s *Server) List() []api.Registered {
 	return list
 }
 
-// broken says why a run has no coordinator; "" when it has.
+// broken says why a run can have no coordinator; "" when it has one, or will have.
 func (r *served) broken() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.trouble == notStarted {
+		return ""
+	}
 	return r.trouble
 }
 
@@ -112,8 +115,13 @@ func passing(err error) error {
 // ledPoll is how often a new run is looked at.
 const ledPoll = 20 * time.Millisecond
 
-// awaitLed waits until a run is led, here or elsewhere, or is in trouble, or ctx ends: the run is registered all the same.
+// ledMax bounds how long a run is waited for: one that is registered is led some time all the same.
+const ledMax = 10 * time.Second
+
+// awaitLed waits until a run is led, here or elsewhere, or is in trouble.
 func (s *Server) awaitLed(ctx context.Context, e kv.RunEntry) {
+	ctx, cancel := context.WithTimeout(ctx, ledMax)
+	defer cancel()
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		r := s.served[e.Name]
@@ -146,7 +154,11 @@ func (s *Server) Archive(ctx context.Context, run spec.RunName, on bool, by, rea
 	if _, err := s.registry.Put(ctx, e); err != nil {
 		return passing(err)
 	}
-	return s.awaitSeen(ctx, run, func(seen kv.RunEntry, known bool) bool { return known && seen.Archived == on })
+	if !on {
+		s.awaitLed(ctx, e)
+		return nil
+	}
+	return s.awaitSeen(ctx, run, func(seen kv.RunEntry, known bool) bool { return known && seen.Archived })
 }
 
 func (s *Server) entry(ctx context.Context, run spec.RunName) (kv.RunEntry, error) {

@@ -95,8 +95,10 @@ func (s *Server) Run(ctx context.Context) error {
 	for {
 		pause := readInterval
 		if err := s.reconcile(ctx); err != nil && ctx.Err() == nil {
-			s.o.Log.Warn("read the registry of runs; trying again", "err", err)
 			pause = retryInterval
+			if !errors.Is(err, bus.ErrMissing) { // follow is about to make it
+				s.o.Log.Warn("read the registry of runs; trying again", "err", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -183,7 +183,7 @@ func TestStreamsAreRead(t *testing.T) {
 // TestForwardingEnds checks that what cannot be forwarded is refused, with the reason.
 func TestForwardingEnds(t *testing.T) {
 	t.Parallel()
-	f := newForwarder()
+	f := newForwarder(quiet(t))
 	f.hostname = "here"
 	q := must(http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))(t)
 	for _, test := range []struct {

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -20,6 +21,7 @@ type forwarder struct {
 	transport http.RoundTripper
 	hostname  string
 	patience  time.Duration // how long a request waits for a leader
+	log       *slog.Logger
 }
 
 // leaderPatience is how long a request waits for a leader: longer than another takes to lead when one has died.
@@ -34,14 +36,14 @@ const forwardedHeader = "Autoresearch-Forwarded"
 
 func (c *call) forwarded() bool { return c.Header.Get(forwardedHeader) != "" }
 
-func newForwarder() *forwarder {
+func newForwarder(log *slog.Logger) *forwarder {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil // the leader is near
 	transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second}).DialContext
 	transport.ResponseHeaderTimeout = time.Minute
 	transport.DisableKeepAlives = true // few requests; and nothing is left behind when the server ends
 	hostname, _ := os.Hostname()       // without one, no loopback address is believed
-	return &forwarder{transport: transport, hostname: hostname, patience: leaderPatience}
+	return &forwarder{transport: transport, hostname: hostname, patience: leaderPatience, log: log}
 }
 
 // forward hands a request on, or says why it cannot: then nothing of it was sent, and nothing is answered yet.
@@ -93,7 +95,8 @@ func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Lea
 			r.Out.Header.Set(forwardedHeader, "1")
 		},
 		Transport:     f.transport,
-		FlushInterval: -1, // events at once
+		FlushInterval: -1,                                                  // events at once
+		ErrorLog:      slog.NewLogLogger(f.log.Handler(), slog.LevelDebug), // streams that break
 		ModifyResponse: func(r *http.Response) error {
 			for _, name := range secureHeaders { // ours are set already
 				r.Header.Del(name)

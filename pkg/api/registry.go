@@ -17,10 +17,10 @@ import (
 type Registry interface {
 	// List returns the registered runs, archived ones too.
 	List() []Registered
-	// Create registers a run and returns once it is led somewhere, or is known to be in trouble, or ctx ends. The same
-	// again is no error: created is false then.
+	// Create registers a run and returns once it is led somewhere, or is known to be in trouble, or some seconds have passed.
+	// The same again is no error: created is false then.
 	Create(ctx context.Context, r RunRequest, by string) (created bool, err error)
-	// Archive lets a run go, or with on false takes it up again.
+	// Archive lets a run go, or with on false takes it up again, as Create does.
 	Archive(ctx context.Context, run spec.RunName, on bool, by, reason string) error
 	// Delete removes an archived run with all that it did.
 	Delete(ctx context.Context, run spec.RunName) error
@@ -74,6 +74,7 @@ func (s *Server) entry(name spec.RunName) (Registered, bool) {
 const (
 	roleArchived = "archived"
 	roleBroken   = "broken"
+	roleStarting = "starting"
 )
 
 // note adds what the registry says of a run.
@@ -85,8 +86,10 @@ func (r Registered) note(run *Run) {
 	case run.Role != "":
 	case r.Archived:
 		run.Role = roleArchived
-	default:
+	case r.Trouble != "":
 		run.Role = roleBroken
+	default:
+		run.Role = roleStarting
 	}
 }
 
@@ -107,9 +110,6 @@ func (s *Server) withEntries(runs []Run) []Run {
 	return runs
 }
 
-// createMax bounds how long a creation waits for somebody to lead the run.
-const createMax = 10 * time.Second
-
 func (c *call) createRun() error {
 	registry, err := c.server.registered()
 	if err != nil {
@@ -122,19 +122,22 @@ func (c *call) createRun() error {
 	if err := body.check(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), createMax)
-	defer cancel()
-	created, err := registry.Create(ctx, body, c.by)
+	created, err := registry.Create(c.Context(), body, c.by)
 	if err != nil {
 		return err
 	}
-	answer := CreateAnswer{Created: created}
-	for _, run := range c.runs() {
-		if run.Name == body.Name {
-			answer.Run = run
-		}
+	run, _ := c.runNamed(body.Name)
+	return c.answer(CreateAnswer{Created: created, Run: run})
+}
+
+// runNamed finds a run in the list.
+func (c *call) runNamed(name spec.RunName) (Run, bool) {
+	list := c.runs()
+	i := slices.IndexFunc(list, func(r Run) bool { return r.Name == name })
+	if i < 0 {
+		return Run{}, false
 	}
-	return c.answer(answer)
+	return list[i], true
 }
 
 // Bounds of a run's creation.
@@ -194,22 +197,30 @@ func (c *call) archiveRun() error {
 	if err := registry.Archive(c.Context(), name, body.Archived, asked.By, asked.Reason); err != nil {
 		return err
 	}
-	return c.answerEntry(name)
+	return c.answerNamed(name)
+}
+
+// answerNamed answers with a run as the list has it.
+func (c *call) answerNamed(name spec.RunName) error {
+	run, known := c.runNamed(name)
+	if !known {
+		return problem(CodeUnknownRun, "no run %q is registered", name)
+	}
+	return c.answer(run)
 }
 
 // idle refuses a run that is not at rest.
 func (c *call) idle(name spec.RunName) error {
-	for _, run := range c.runs() {
-		if run.Name != name || run.Archived || run.Role == roleBroken {
-			continue
-		}
-		if run.Counts == nil {
-			return problem(CodeNoLeader, "run %q: what it is doing cannot be asked at the moment", name)
-		}
-		busy := run.Counts.Dispatched + run.Counts.Running + run.Counts.Reported
-		if busy > 0 || run.Status == string(spec.StatusRunning) && !run.Paused {
-			return problem(CodeRunActive, "run %q is active: %d tasks are under way, %d queued", name, busy, run.Counts.Queued)
-		}
+	run, known := c.runNamed(name)
+	switch {
+	case !known || run.Archived || run.Role == roleBroken:
+		return nil
+	case run.Counts == nil:
+		return problem(CodeNoLeader, "run %q: what it is doing cannot be asked at the moment", name)
+	}
+	busy := run.Counts.Dispatched + run.Counts.Running + run.Counts.Reported
+	if busy > 0 || run.Status == string(spec.StatusRunning) && !run.Paused {
+		return problem(CodeRunActive, "run %q is active: %d tasks are under way, %d queued", name, busy, run.Counts.Queued)
 	}
 	return nil
 }
@@ -243,16 +254,6 @@ func (c *call) deleteRun() error {
 	}
 	c.server.o.Logger.Warn("a run was deleted", "run", name, "by", asked.By, "reason", asked.Reason)
 	return c.answer(DeleteAnswer{Deleted: name})
-}
-
-func (c *call) answerEntry(name spec.RunName) error {
-	entry, known := c.server.entry(name)
-	if !known {
-		return problem(CodeUnknownRun, "no run %q is registered", name)
-	}
-	var run Run
-	entry.note(&run)
-	return c.answer(run)
 }
 
 // runFiles answers with the files of a run's workdir.

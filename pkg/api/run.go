@@ -31,7 +31,7 @@ func (c *call) showRun() error {
 		if err != nil {
 			return err
 		}
-		return c.answerEntry(name)
+		return c.answerNamed(name)
 	}
 	return c.answerRun()
 }

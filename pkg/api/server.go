@@ -63,7 +63,7 @@ func NewServer(o Options) *Server {
 		o.Logger = slog.Default()
 	}
 	s := &Server{
-		o: o, mux: http.NewServeMux(), streams: make(chan struct{}, streamsMax), drawing: make(chan struct{}, 1), leaders: newForwarder(),
+		o: o, mux: http.NewServeMux(), streams: make(chan struct{}, streamsMax), drawing: make(chan struct{}, 1), leaders: newForwarder(o.Logger),
 		runs: make(map[spec.RunName]Served),
 	}
 	for _, r := range routes {
