@@ -281,6 +281,9 @@ func writeRun(w *bytes.Buffer, r *api.Run, wide bool) {
 		line("limits", "%s", used)
 	}
 	line("active", "%s", seconds(r.ActiveSeconds))
+	if r.Spent != nil {
+		line("spent", "%s", spentText(r.Spent))
+	}
 	line("version", "%s", r.Version)
 	if wide && r.Leader != nil {
 		line("leader", "%s, term %d %s", name(r.Leader.Host), r.Epoch, r.Leader.URL)

@@ -69,6 +69,7 @@ func runOf(r Served, view *coordinator.View) Run {
 		run.Limits = &Limits{MaxExperiments: l.MaxExperiments, MaxDurationSeconds: l.MaxDuration.Seconds()}
 	}
 	run.ActiveSeconds = view.Now().Seconds()
+	run.Spent = spentOf(view, view.Spent())
 	return run
 }
 

@@ -31,6 +31,8 @@ type Run struct {
 	Limits     *Limits `json:"limits,omitempty"`
 	// ActiveSeconds is how long the run has been active: it stands still while nobody leads.
 	ActiveSeconds float64 `json:"active_seconds"`
+	// Spent is what the run's attempts have used up by now.
+	Spent *Spent `json:"spent,omitempty"`
 
 	// What follows stands in the registry of runs, where there is one. Weight is the run's part of slots it shares, Trouble why
 	// this coordinator is not there for it.
@@ -141,6 +143,15 @@ type Limits struct {
 	MaxDurationSeconds float64 `json:"max_duration_seconds,omitempty"`
 }
 
+// Spent is what attempts have used up: the time for which they held slots, the GPUs of these times that time, and what the
+// prices of the workflow make of it, in its unit.
+type Spent struct {
+	LeaseSeconds float64 `json:"lease_seconds"`
+	GPUHours     float64 `json:"gpu_hours"`
+	Cost         float64 `json:"cost"`
+	Unit         string  `json:"unit,omitempty"`
+}
+
 // Task is a task in a list.
 type Task struct {
 	ID        spec.TaskID `json:"id"`
@@ -187,6 +198,8 @@ type TaskDetail struct {
 	Hardware        *Hardware           `json:"hardware,omitempty"`
 	Result          *Result             `json:"result,omitempty"`
 	Record          *spec.FailureRecord `json:"failure_record,omitempty"`
+	// Spent is what its attempts have used up by now, once one was claimed.
+	Spent *Spent `json:"spent,omitempty"`
 	// Attempts are the newest one and those before it that ended while this leader led.
 	Attempts []Attempt `json:"attempts"`
 	// Lineage leads from the root of the tree down to the task's parent.

@@ -159,6 +159,7 @@ func drawTask(t *rapid.T) *spec.Task {
 		Cancelled:   drawBool(t, "cancelled"),
 		Interrupted: drawBool(t, "interrupted"),
 		NotBefore:   spec.EngineTime(drawInt64(t, "not before")),
+		Spent:       drawSpent(t),
 		Children:    drawList(t, "children", drawID),
 		Submitted:   spec.WallTime(drawInt64(t, "submitted")),
 		Started:     spec.WallTime(drawInt64(t, "started")),
@@ -169,7 +170,8 @@ func drawTask(t *rapid.T) *spec.Task {
 		task.Lease = &spec.Lease{
 			Avoid: spec.WorkerID(drawText(t, "avoid")), Attempt: drawUint32(t, "attempt"), Claim: spec.ClaimID(drawUint64(t, "claim")),
 			Worker: spec.WorkerID(drawText(t, "worker")), Boot: drawUint64(t, "boot"),
-			Class: drawText(t, "class"), Until: spec.EngineTime(drawInt64(t, "until")),
+			Class: drawText(t, "class"), Until: spec.EngineTime(drawInt64(t, "until")), Since: spec.EngineTime(drawAmount(t, "since")),
+			GPUs: rapid.IntRange(0, spec.GPUsMax).Draw(t, "gpus"), PerHour: spec.Cost(drawAmount(t, "per hour")),
 		}
 	}
 	if drawBool(t, "decided") {
@@ -179,6 +181,16 @@ func drawTask(t *rapid.T) *spec.Task {
 		}
 	}
 	return task
+}
+
+func drawSpent(t *rapid.T) spec.Spent {
+	return spec.Spent{
+		LeaseTime: time.Duration(drawAmount(t, "lease time")), GPUTime: time.Duration(drawAmount(t, "gpu time")), Cost: spec.Cost(drawAmount(t, "cost")),
+	}
+}
+
+func drawAmount(t *rapid.T, name string) int64 {
+	return rapid.Int64Range(0, math.MaxInt64).Draw(t, name)
 }
 
 func drawLoss(t *rapid.T) spec.Loss {

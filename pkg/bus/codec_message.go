@@ -316,11 +316,12 @@ func (c *cursor) refField(r *AttemptRef, key []byte) bool {
 	return true
 }
 
-// holding writes a Holding: its AttemptRef, s started, p progress, m metrics.
+// holding writes a Holding: its AttemptRef, s started, g GPUs, p progress, m metrics.
 func (w *wire) holding(h *Holding) {
 	mark := w.openMap()
 	w.refFields(&h.AttemptRef)
 	w.fieldTime("s", h.Started)
+	fieldInt(w, "g", h.GPUs)
 	fieldText(w, "p", h.Progress)
 	w.fieldMetrics("m", h.Metrics)
 	w.closeMap(mark)
@@ -331,6 +332,8 @@ func (c *cursor) holding() (h Holding) {
 		switch string(key) {
 		case "s":
 			h.Started = c.time()
+		case "g":
+			h.GPUs = int(c.uint(spec.GPUsMax))
 		case "p":
 			h.Progress = c.text()
 		case "m":

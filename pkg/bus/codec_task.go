@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"autoresearch/pkg/spec"
 )
@@ -66,7 +67,7 @@ func (c *cursor) specFields(s *spec.TaskSpec) {
 }
 
 // change writes a Change as one map. The state half: i id, P parts, s state, p priority, a attempt, f failures, l lost,
-// e preempted, h losses, z closed, c cancelled, n interrupted, b not before, L lease, t1 started, t2 ended, and what a newer version wrote.
+// e preempted, h losses, z closed, c cancelled, n interrupted, b not before, L lease, u spent, t1 started, t2 ended, and what a newer version wrote.
 // PartSpec adds S spec without its id, r parent, q arrival number, t0 submitted; PartOutcome O; PartChildren C.
 func (w *wire) change(c Change) {
 	t := c.Task
@@ -104,6 +105,7 @@ func (w *wire) taskState(t *spec.Task) {
 		w.key("L")
 		w.lease(t.Lease)
 	}
+	w.fieldSpent("u", t.Spent)
 	fieldInt(w, "t1", t.Started)
 	fieldInt(w, "t2", t.Ended)
 }
@@ -165,6 +167,8 @@ func (c *cursor) taskStateField(t *spec.Task, key []byte) bool {
 		t.NotBefore = spec.EngineTime(c.int())
 	case "L":
 		t.Lease = c.lease()
+	case "u":
+		t.Spent = c.spent()
 	case "t1":
 		t.Started = spec.WallTime(c.int())
 	case "t2":
@@ -235,7 +239,37 @@ func (c *cursor) loss() (l spec.Loss) {
 	return l
 }
 
-// lease writes a Lease: a attempt, c claim, w worker, b boot, k class, u until, v avoid.
+// fieldSpent writes Spent unless it is nothing: l lease time, g GPU time, c cost.
+func (w *wire) fieldSpent(key string, s spec.Spent) {
+	if s.IsZero() {
+		return
+	}
+	w.key(key)
+	mark := w.openMap()
+	fieldInt(w, "l", s.LeaseTime)
+	fieldInt(w, "g", s.GPUTime)
+	fieldInt(w, "c", s.Cost)
+	w.closeMap(mark)
+}
+
+func (c *cursor) spent() (s spec.Spent) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "l":
+			s.LeaseTime = time.Duration(c.uint(math.MaxInt64))
+		case "g":
+			s.GPUTime = time.Duration(c.uint(math.MaxInt64))
+		case "c":
+			s.Cost = spec.Cost(c.uint(math.MaxInt64))
+		default:
+			return false
+		}
+		return true
+	})
+	return s
+}
+
+// lease writes a Lease: a attempt, c claim, w worker, b boot, k class, u until, v avoid, s since, g GPUs, p price per hour.
 func (w *wire) lease(l *spec.Lease) {
 	mark := w.openMap()
 	fieldUint(w, "a", l.Attempt)
@@ -245,6 +279,9 @@ func (w *wire) lease(l *spec.Lease) {
 	fieldText(w, "k", l.Class)
 	fieldInt(w, "u", l.Until)
 	fieldText(w, "v", l.Avoid)
+	fieldInt(w, "s", l.Since)
+	fieldInt(w, "g", l.GPUs)
+	fieldInt(w, "p", l.PerHour)
 	w.closeMap(mark)
 }
 
@@ -266,6 +303,12 @@ func (c *cursor) lease() *spec.Lease {
 			l.Until = spec.EngineTime(c.int())
 		case "v":
 			l.Avoid = spec.WorkerID(c.text())
+		case "s":
+			l.Since = spec.EngineTime(c.uint(math.MaxInt64))
+		case "g":
+			l.GPUs = int(c.uint(spec.GPUsMax))
+		case "p":
+			l.PerHour = spec.Cost(c.uint(math.MaxInt64))
 		default:
 			return false
 		}

@@ -114,7 +114,7 @@ func (t *term) used() map[string]float64 {
 		ratios["experiments"] = float64(t.ledger.status(t.c.host.Now()).Counts.Experiments) / float64(limits.MaxExperiments)
 	}
 	if limits.MaxDuration > 0 {
-		ratios["duration"] = min(1, t.ledger.position().time.Seconds()/limits.MaxDuration.Seconds())
+		ratios["duration"] = min(1, t.ledger.time().Seconds()/limits.MaxDuration.Seconds())
 	}
 	return ratios
 }

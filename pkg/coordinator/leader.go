@@ -59,6 +59,7 @@ type leader struct {
 	claim     claim
 	weight    float64 // the run's part of the slots that it shares
 	followers []follower
+	tick      func(spec.EngineTime) // told the engine time of each turn
 	metrics   *metrics
 }
 
@@ -77,6 +78,7 @@ type committed struct {
 	meta     spec.Meta
 	metaNew  bool // the record carries meta
 	counts   engine.Counts
+	spending engine.Spending
 	reason   string // why the run is stopped, or dispatching is halted
 	ended    bool   // the run's status changed in this commit
 }
@@ -123,6 +125,7 @@ func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) erro
 		}
 	}
 	now := l.clock.advance(wall, l.heard)
+	defer l.tick(now.Engine)
 	if l.wasDeaf {
 		l.wasDeaf = false
 		l.engine.Step(now, engine.Reconnected{})
@@ -260,7 +263,7 @@ func (l *leader) committed() *committed {
 			seq: l.commit.last, commit: l.number, epoch: l.epoch, writer: l.writer, runID: l.runID,
 			time: l.clock.engine, watermark: l.watermark,
 		},
-		meta: meta, counts: l.engine.Counts(), reason: reason,
+		meta: meta, counts: l.engine.Counts(), spending: l.engine.Spending(), reason: reason,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"autoresearch/pkg/engine"
@@ -31,6 +32,8 @@ type ledger struct {
 	scores  []Score                // of every experiment with a value of the objective, as they ended; only ever appended to
 	endings map[string][]time.Time // when the newest tasks of a class ended, oldest first: for the rates
 	past    map[spec.TaskID][]PastAttempt
+
+	now atomic.Int64 // the engine time of the newest turn
 }
 
 // Best is the best experiment so far.
@@ -436,6 +439,19 @@ type Status struct {
 
 // Tripped reports whether the breaker stopped the run.
 func (s Status) Tripped() bool { return strings.HasPrefix(s.Reason, engine.ReasonBreaker) }
+
+// tick notes the engine time of a turn, which may commit nothing.
+func (g *ledger) tick(now spec.EngineTime) { g.now.Store(int64(now)) }
+
+// time returns the engine time of the newest turn.
+func (g *ledger) time() spec.EngineTime { return spec.EngineTime(g.now.Load()) }
+
+// spent returns what the run has spent by now.
+func (g *ledger) spent() spec.Spent {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.last.spending.By(max(g.time(), g.last.position.time))
+}
 
 // status returns the run at a glance.
 func (g *ledger) status(now time.Time) Status {

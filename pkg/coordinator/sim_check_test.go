@@ -654,8 +654,13 @@ func (f watch) follow(c *committed) {
 		check.fail("record %d: the ledger has %d tasks, the journal %d", check.seq, n, len(check.tasks))
 	}
 	live := 0
+	var spent spec.Spent
 	for _, id := range check.order {
 		want := check.tasks[id]
+		spent = spent.Plus(want.Spent)
+		if want.State == spec.StateRunning {
+			spent = spent.Plus(want.Lease.Spent(c.position.time))
+		}
 		if have, _ := f.t.ledger.task(id); have == nil || difference(want, have) != "" {
 			check.fail("record %d, ledger, task %q: %s", check.seq, id, difference(want, have))
 		}
@@ -672,6 +677,14 @@ func (f watch) follow(c *committed) {
 	}
 	if n := f.t.leader.engine.Counts().Live(); n != live {
 		check.fail("record %d: the engine counts %d live tasks, the journal has %d", check.seq, n, live)
+	}
+	check.spent(spent, c.spending.By(c.position.time), spec.Cost(c.counts.Running))
+}
+
+// spent holds that what a run has spent is what its tasks have, but for a millionth a lease.
+func (c *checker) spent(journal, engine spec.Spent, leases spec.Cost) {
+	if engine.LeaseTime != journal.LeaseTime || engine.GPUTime != journal.GPUTime || engine.Cost < journal.Cost || engine.Cost > journal.Cost+leases {
+		c.fail("record %d: the engine has spent %+v, the journal %+v", c.seq, engine, journal)
 	}
 }
 
@@ -690,7 +703,7 @@ func sameTask(a, b *spec.Task) bool {
 	return a.State == b.State && a.Priority == b.Priority && a.Seq == b.Seq && a.Parent == b.Parent &&
 		a.Attempt == b.Attempt && a.Failures == b.Failures && a.Lost == b.Lost && a.Preempted == b.Preempted &&
 		a.Closed == b.Closed && a.Cancelled == b.Cancelled && a.Interrupted == b.Interrupted &&
-		sameLease(a.Lease, b.Lease) && sameOutcome(a.Outcome, b.Outcome) && slices.Equal(a.Children, b.Children)
+		a.Spent == b.Spent && sameLease(a.Lease, b.Lease) && sameOutcome(a.Outcome, b.Outcome) && slices.Equal(a.Children, b.Children)
 }
 
 func sameLease(a, b *spec.Lease) bool {
@@ -713,6 +726,9 @@ func sameOutcome(a, b *spec.Outcome) bool {
 func taskText(t *spec.Task) string {
 	s := fmt.Sprintf("%s p%v seq%d a%d f%d l%d p%d closed%d below %q", t.State, t.Priority, t.Seq, t.Attempt, t.Failures, t.Lost,
 		t.Preempted, t.Closed, t.Parent)
+	if !t.Spent.IsZero() {
+		s += fmt.Sprintf(" spent%+v", t.Spent)
+	}
 	if t.Cancelled {
 		s += " cancelled"
 	}

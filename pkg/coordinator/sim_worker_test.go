@@ -39,6 +39,14 @@ type simAttempt struct {
 	result *simResult
 }
 
+// gpus is how many the attempt has to itself.
+func (a *simAttempt) gpus() int {
+	if a.class == "gpu" {
+		return int(a.ref.Claim % 3)
+	}
+	return 0
+}
+
 // simResult is a result on disk.
 type simResult struct {
 	ref    spec.AttemptRef
@@ -225,7 +233,7 @@ func (k *simWorker) execute(a *simAttempt) {
 // notice announces what has just started.
 func (k *simWorker) notice(a *simAttempt) {
 	if a.result == nil && !k.crashPoint() {
-		k.say(bus.Uplink{Running: []bus.Holding{{AttemptRef: a.ref}}})
+		k.say(bus.Uplink{Running: []bus.Holding{{AttemptRef: a.ref, GPUs: a.gpus()}}})
 	}
 }
 
@@ -377,7 +385,7 @@ func (k *simWorker) sayAll() {
 		u.Slots = append(u.Slots, bus.ClassSlots{Class: c.Class, Total: c.Total, Free: free})
 	}
 	for _, a := range k.attempts {
-		u.Running = append(u.Running, bus.Holding{AttemptRef: a.ref})
+		u.Running = append(u.Running, bus.Holding{AttemptRef: a.ref, GPUs: a.gpus()})
 	}
 	for _, r := range k.spool {
 		if r.sent {

@@ -100,6 +100,11 @@ func (f *simWorkflow) Policies() (map[string]spec.KindPolicy, bool) {
 // Limits implements spec.Scheduler.
 func (f *simWorkflow) Limits() spec.Limits { return spec.Limits{} }
 
+// Prices implements spec.Pricer.
+func (f *simWorkflow) Prices() spec.Prices {
+	return spec.Prices{Classes: map[string]spec.Price{spec.ClassDefault: {SlotHour: 1_234_567}, "gpu": {GPUHour: 7_654_321}}}
+}
+
 // Recipe implements spec.Commander.
 func (f *simWorkflow) Recipe(ts spec.TaskSpec) (spec.Recipe, error) {
 	if ts.Kind == "broken" {

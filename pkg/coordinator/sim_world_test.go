@@ -605,7 +605,9 @@ func (w *simulation) finalCheck() {
 	client := model.NewClient(w.server, model.Direct{Server: w.server}, nil)
 	rec.ports = ports{journal: client.Journal(simRun, bus.StreamOptions{}), mirror: client.Mirror(simRun)}
 	rec.commit = committer{journal: rec.ports.journal, run: string(simRun), trouble: func(error) {}}
-	watch{node: w.nodes[0], c: w.check, t: w.leader()}.follow(&committed{position: position{seq: w.check.seq}})
+	last := w.leader().leader.committed()
+	last.position.seq = w.check.seq
+	watch{node: w.nodes[0], c: w.check, t: w.leader()}.follow(last)
 	if err := rec.recover(context.Background()); err != nil {
 		w.check.fail("recover at the end: %v", err)
 		return

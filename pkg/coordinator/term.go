@@ -126,6 +126,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.leader.metaDue = !t.leader.rules.Equal(f.meta.Rules)
 	t.cfg, t.roster, t.events = cfg, newRoster(c.o.Run), newEventLog(rec.commit.last)
 	t.restore(f)
+	t.leader.tick = t.ledger.tick
 	t.leader.followers = []follower{t.ledger, t.events, t.mirror, newClaimWatch(c.metrics.claimSeconds), t}
 	if c.o.Workdir != "" {
 		t.files = newFiles(t, objective)
@@ -165,6 +166,9 @@ func (c *Coordinator) plan() (engine.Config, func(spec.TaskSpec) (spec.Recipe, e
 	if s, ok := o.Workflow.(spec.Scheduler); ok {
 		cfg.Kinds, cfg.Strict = s.Policies()
 		cfg.Limits = s.Limits()
+	}
+	if p, ok := o.Workflow.(spec.Pricer); ok {
+		cfg.Prices = p.Prices()
 	}
 	size := o.Limits.Or(cfg.Limits.Size).Or(sizeLimitsDefault)
 	cfg.Limits.Size = size
@@ -212,6 +216,7 @@ func (t *term) restore(f *fold) {
 	t.ledger.restored()
 	e.Recover(t.leader.clock.advance(t.c.host.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
+	t.ledger.tick(t.leader.clock.engine)
 	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()
 }
 

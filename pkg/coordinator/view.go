@@ -60,8 +60,11 @@ func (v *View) Status() Status {
 // Meta returns the run-level state. Its maps and slices must not be changed.
 func (v *View) Meta() spec.Meta { return v.t.ledger.meta() }
 
-// Now returns the engine time of the newest commit.
-func (v *View) Now() spec.EngineTime { return v.t.ledger.position().time }
+// Now returns the engine time of the leader's newest turn.
+func (v *View) Now() spec.EngineTime { return v.t.ledger.time() }
+
+// Spent returns what the run has spent by now.
+func (v *View) Spent() spec.Spent { return v.t.ledger.spent() }
 
 // Config returns what the run's engine was configured with. Its maps must not be changed.
 func (v *View) Config() engine.Config { return v.t.cfg }

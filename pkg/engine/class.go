@@ -185,15 +185,15 @@ func (e *Engine) checkLimits(now Now) {
 }
 
 func (e *Engine) dispatch(now Now, t *task) {
-	e.leave(t)
+	e.leave(now, t)
 	t.dispatch(now, e.cfg.LeaseTTL, e.toAvoid(t))
 	e.enter(now, t)
 	e.out.Publish = append(e.out.Publish, t.hand())
 }
 
 // leave takes a task out of every index that its state put it in; enter puts it into those of its new state and notes
-// the change. Only between the two does its state change.
-func (e *Engine) leave(t *task) {
+// the change. Only between the two does its state change. A lease that ends is settled.
+func (e *Engine) leave(now Now, t *task) {
 	switch t.State {
 	case spec.StateQueued:
 		if t.queuePos >= 0 {
@@ -209,6 +209,7 @@ func (e *Engine) leave(t *task) {
 		e.counts.Running--
 		e.countLease(t, -1)
 		e.unhold(t)
+		e.settle(now, t)
 	case spec.StateReported:
 		e.counts.Reported--
 	}
@@ -233,10 +234,19 @@ func (e *Engine) place(now Now, t *task) {
 		e.counts.Running++
 		e.countLease(t, 1)
 		e.hold(t, now)
+		e.spending.hold(t.Lease)
 		e.arm(t, t.Lease.Until)
 	case spec.StateReported:
 		e.counts.Reported++
 	}
+}
+
+// settle writes down what a lease that ends has spent.
+func (e *Engine) settle(now Now, t *task) {
+	spent := t.Lease.Spent(now.Engine)
+	r := t.edit()
+	r.Spent = r.Spent.Plus(spent)
+	e.spending.release(t.Lease, spent)
 }
 
 // countLease counts a lease that a task takes (1) or gives up (-1).

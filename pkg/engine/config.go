@@ -36,6 +36,8 @@ type Config struct {
 	Kinds  map[string]spec.KindPolicy
 	Strict bool
 	Limits spec.Limits
+	// Prices are those of slots; a class that requires labels without a price of its own has that of its base.
+	Prices spec.Prices
 	// Hooks says that outcomes wait for a HookDone event; without it they are applied as they arrive.
 	Hooks bool
 	// Seed decides the jitter of backoffs.
@@ -111,4 +113,12 @@ func (c *Config) policy(kind string) (spec.KindPolicy, bool) {
 		p.Class = spec.ClassDefault
 	}
 	return p, ok || !c.Strict
+}
+
+// price returns what a slot of a class costs.
+func (c *Config) price(class string) spec.Price {
+	if price, own := c.Prices.Classes[class]; own {
+		return price
+	}
+	return c.Prices.Classes[spec.BaseClass(class)]
 }

@@ -82,11 +82,24 @@ func describeTask(t *spec.Task) string {
 	say(t.Failures > 0, "failures=%d", t.Failures)
 	say(t.Lost > 0, "lost=%d", t.Lost)
 	say(t.Preempted > 0, "preempted=%d", t.Preempted)
+	say(t.Spent.GPUTime > 0 || t.Spent.Cost > 0, "spent=%s", describeSpent(t.Spent))
 	say(t.Interrupted, "interrupted")
 	say(t.Cancelled && t.State != spec.StateFailed, "cancelled")
 	say(t.Outcome != nil, "%s", describeOutcome(t.Outcome))
 	say(len(t.Children) > 0, "children=%v", t.Children)
 	return strings.Join(words, " ")
+}
+
+// describeSpent leaves out what is nothing.
+func describeSpent(s spec.Spent) string {
+	words := []string{s.LeaseTime.String()}
+	if s.GPUTime > 0 {
+		words = append(words, "gpu:"+s.GPUTime.String())
+	}
+	if s.Cost > 0 {
+		words = append(words, fmt.Sprintf("cost:%v", s.Cost.Units()))
+	}
+	return strings.Join(words, ",")
 }
 
 func leased(t *spec.Task) spec.Lease {

@@ -29,6 +29,8 @@ type Engine struct {
 	sharesDue bool               // something changed that the shares depend on
 	demands   []spec.ClassDemand // what Demands returned last
 
+	spending Spending // of all tasks
+
 	streak streak // how the last tasks ended
 	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
 	counts Counts
@@ -180,6 +182,13 @@ func (e *Engine) NextDeadline() (at spec.EngineTime, ok bool) {
 
 // Meta returns the run-level state. Its maps and slices must not be changed.
 func (e *Engine) Meta() spec.Meta { return e.meta }
+
+// Spending returns what the run's tasks spend.
+func (e *Engine) Spending() Spending {
+	s := e.spending
+	s.Experiments = e.counts.Experiments
+	return s
+}
 
 // Counts returns the run's counts.
 func (e *Engine) Counts() Counts { return e.counts }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -95,7 +96,26 @@ func (f *fold) check(e *Engine, now Now) error {
 	if known := len(e.tasks) + len(e.done); known != len(f.tasks) {
 		return fmt.Errorf("the engine knows %d tasks, the fold %d", known, len(f.tasks))
 	}
-	return f.checkMeta(e.Meta())
+	return errors.Join(f.checkMeta(e.Meta()), f.checkSpending(e, now))
+}
+
+// checkSpending holds that what the engine says was spent is what the journal's records add up to, to a millionth a lease.
+func (f *fold) checkSpending(e *Engine, now Now) error {
+	var settled, by spec.Spent
+	leases := spec.Cost(0)
+	for _, t := range f.tasks {
+		settled, by = settled.Plus(t.Spent), by.Plus(t.Spent)
+		if t.State == spec.StateRunning {
+			by = by.Plus(t.Lease.Spent(now.Engine))
+			leases++
+		}
+	}
+	spending := e.Spending()
+	got := spending.By(now.Engine)
+	if spending.settled != settled || got.LeaseTime != by.LeaseTime || got.GPUTime != by.GPUTime || got.Cost < by.Cost || got.Cost > by.Cost+leases {
+		return fmt.Errorf("spent: folded %+v and %+v by now, engine %+v and %+v", settled, by, spending.settled, got)
+	}
+	return nil
 }
 
 func (f *fold) checkDone(t *spec.Task, d *done) error {

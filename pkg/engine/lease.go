@@ -23,7 +23,7 @@ func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding)
 			e.stop(w, ref, spec.CauseCancelled)
 		}
 	case t.claimable(ref):
-		e.claimed(now, t, w, boot, ref)
+		e.claimed(now, t, w, boot, ref, h.GPUs)
 		t.listed(now, h)
 	default:
 		e.stop(w, ref, spec.StopSuperseded)
@@ -42,14 +42,17 @@ func (e *Engine) decidedBy(ref spec.AttemptRef) bool {
 	return finished && d.claim == ref.Claim
 }
 
-// claimed gives a dispatched task, or a queued one whose holder was thought lost, to a worker.
-func (e *Engine) claimed(now Now, t *task, w spec.WorkerID, boot uint64, ref spec.AttemptRef) {
+// claimed gives a dispatched task, or a queued one whose holder was thought lost, to a worker, where it has GPUs to itself.
+func (e *Engine) claimed(now Now, t *task, w spec.WorkerID, boot uint64, ref spec.AttemptRef, gpus int) {
 	if t.State == spec.StateQueued || ref.Attempt != t.Lease.Attempt {
 		e.readopted(t)
 	}
 	e.unring(t, ref.Attempt)
-	e.leave(t)
-	t.claim(ref, w, boot, now, e.cfg.LeaseTTL)
+	e.leave(now, t)
+	t.claim(now, spec.Lease{
+		Attempt: ref.Attempt, Claim: ref.Claim, Worker: w, Boot: boot, Class: t.Lease.Class, Until: now.Engine + e.cfg.LeaseTTL,
+		Since: max(1, now.Engine), GPUs: gpus, PerHour: e.cfg.price(t.Lease.Class).PerHour(gpus),
+	})
 	t.edit().Interrupted = e.meta.Status == spec.StatusInterrupted
 	e.enter(now, t)
 }
@@ -83,7 +86,7 @@ func (e *Engine) finished(now Now, w spec.WorkerID, boot uint64, ref spec.Attemp
 
 func (e *Engine) awaited(now Now, t *task, w spec.WorkerID, boot uint64, ref spec.AttemptRef) {
 	if t.claimable(ref) {
-		e.claimed(now, t, w, boot, ref)
+		e.claimed(now, t, w, boot, ref, 0) // it is over but for its result
 	}
 	if t.holds(ref) {
 		t.extend(now.Engine + e.cfg.LeaseTTL)
@@ -108,7 +111,7 @@ func (e *Engine) lapse(now Now) {
 func (e *Engine) expire(now Now, t *task) {
 	switch t.State {
 	case spec.StateQueued:
-		e.leave(t)
+		e.leave(now, t)
 		t.edit().NotBefore = 0
 		e.place(now, t) // nothing to journal: a delay that has passed is no delay
 	case spec.StateDispatched:
@@ -181,7 +184,7 @@ func (e *Engine) requeue(now Now, t *task, delay spec.EngineTime) {
 	if delay > 0 {
 		notBefore = now.Engine + delay
 	}
-	e.leave(t)
+	e.leave(now, t)
 	t.requeue(notBefore)
 	e.enter(now, t)
 }

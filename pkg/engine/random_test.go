@@ -38,6 +38,7 @@ func drawConfig(rt *rapid.T) Config {
 		},
 		Hooks: rapid.Bool().Draw(rt, "hooks"), MaxLost: 2, MaxPreempted: 2, MaxChildren: 4,
 		MaxReported: rapid.IntRange(1, 5).Draw(rt, "max reported"),
+		Prices:      spec.Prices{Classes: map[string]spec.Price{"gpu": {SlotHour: 333_333, GPUHour: 2_000_000}}},
 		Limits:      spec.Limits{MaxExperiments: rapid.SampledFrom([]int{0, 0, 0, 5}).Draw(rt, "max experiments")},
 	}
 	if rapid.IntRange(0, 4).Draw(rt, "strict") == 4 { // the kind "other" cannot run
@@ -194,7 +195,7 @@ func (g *generator) drawHeartbeat() Heartbeat {
 		Leaving: g.chance("leaving", 8),
 	}
 	for range pick(g, "running", 1, 2, 0, 3) {
-		hb.Running = append(hb.Running, spec.Holding{AttemptRef: g.drawRef()})
+		hb.Running = append(hb.Running, spec.Holding{AttemptRef: g.drawRef(), GPUs: pick(g, "gpus", 0, 1, 8, spec.GPUsMax)})
 	}
 	for range pick(g, "finished", 0, 0, 1, 2) {
 		hb.Finished = append(hb.Finished, g.drawRef())

@@ -22,6 +22,7 @@ func (e *Engine) Load(stored *spec.Task) {
 	if stored.Attempt > 0 && !e.policyOf(stored.Spec.Kind).Uncounted {
 		e.counts.Experiments++
 	}
+	e.spending.settled = e.spending.settled.Plus(stored.Spent)
 	e.meta.NextSeq = max(e.meta.NextSeq, stored.Seq+1)
 	if stored.Outcome != nil {
 		e.meta.NextOrder = max(e.meta.NextOrder, stored.Outcome.Order+1)

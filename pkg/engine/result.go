@@ -137,7 +137,7 @@ func (e *Engine) decide(now Now, t *task, v verdict) {
 	e.breaker(t, v.failure)
 	order := e.meta.NextOrder
 	e.meta.NextOrder++
-	e.leave(t)
+	e.leave(now, t)
 	t.report(&spec.Outcome{
 		Order: order, Attempt: v.attempt, Claim: v.claim, Failure: v.failure, Body: v.body, Stored: v.stored,
 	})
@@ -270,7 +270,7 @@ func (e *Engine) refuse(t *task, child spec.TaskID, rule spec.Rule, reason strin
 
 // retire finishes a task and keeps of it only what later events need.
 func (e *Engine) retire(now Now, t *task) {
-	e.leave(t)
+	e.leave(now, t)
 	t.finish(now)
 	e.touch(t)
 	e.countDone(t.Task)

@@ -97,8 +97,12 @@ func (s *script) collect(t *testing.T) string {
 
 // queries are blocks of their own that show something and change nothing.
 var queries = map[string]func(*script) string{
-	"tasks":   func(s *script) string { return describeLive(s.engine) },
-	"counts":  func(s *script) string { return describeCounts(s.engine.Counts()) },
+	"tasks":  func(s *script) string { return describeLive(s.engine) },
+	"counts": func(s *script) string { return describeCounts(s.engine.Counts()) },
+	"spent": func(s *script) string {
+		spending := s.engine.Spending()
+		return fmt.Sprintf("%s experiments:%d", describeSpent(spending.By(s.now.Engine)), spending.Experiments)
+	},
 	"demands": func(s *script) string { return fmt.Sprint(s.engine.Demands()) },
 	"status": func(s *script) string {
 		status, reason := s.engine.Status()
@@ -238,6 +242,32 @@ func readConfig(t *testing.T, cfg *Config, l line) {
 	cfg.MaxDepth = int(l.number(t, "max-depth", float64(cfg.MaxDepth)))
 	cfg.Breaker = int(l.number(t, "breaker", float64(cfg.Breaker)))
 	cfg.MaxReported = int(l.number(t, "max-reported", float64(cfg.MaxReported)))
+	if prices := l.values("prices"); prices != nil {
+		cfg.Prices.Classes = readPrices(t, prices)
+	}
+}
+
+// readPrices reads "class:slot-hour/GPU-hour".
+func readPrices(t *testing.T, words []string) map[string]spec.Price {
+	prices := make(map[string]spec.Price)
+	for _, word := range words {
+		class, numbers, _ := strings.Cut(word, ":")
+		slot, gpu, _ := strings.Cut(numbers, "/")
+		prices[class] = spec.Price{SlotHour: readCost(t, slot), GPUHour: readCost(t, gpu)}
+	}
+	return prices
+}
+
+func readCost(t *testing.T, text string) spec.Cost {
+	units, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost, err := spec.CostOf(units)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cost
 }
 
 func readKind(t *testing.T, cfg *Config, l line) {
@@ -449,7 +479,9 @@ func readHeartbeat(t *testing.T, l line, full bool) Heartbeat {
 		running = append(running, l.word(n))
 	}
 	for _, word := range running {
-		hb.Running = append(hb.Running, spec.Holding{AttemptRef: readRef(t, word), Progress: l.value("progress", "")})
+		hb.Running = append(hb.Running, spec.Holding{
+			AttemptRef: readRef(t, word), GPUs: int(l.number(t, "gpus", 0)), Progress: l.value("progress", ""),
+		})
 	}
 	for _, word := range l.values("finished") {
 		hb.Finished = append(hb.Finished, readRef(t, word))

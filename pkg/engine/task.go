@@ -114,12 +114,10 @@ func (t *task) dispatch(now Now, ttl spec.EngineTime, avoid spec.WorkerID) {
 
 // claim gives the lease to a worker process. The attempt takes a slot of the class it was dispatched to, whatever the
 // kind's class is by now.
-func (t *task) claim(ref spec.AttemptRef, worker spec.WorkerID, boot uint64, now Now, ttl spec.EngineTime) {
+func (t *task) claim(now Now, lease spec.Lease) {
 	r := t.edit()
 	r.State = spec.StateRunning
-	r.Lease = &spec.Lease{
-		Attempt: ref.Attempt, Claim: ref.Claim, Worker: worker, Boot: boot, Class: r.Lease.Class, Until: now.Engine + ttl,
-	}
+	r.Lease = &lease
 	r.Started = now.Wall
 	r.NotBefore = 0
 }

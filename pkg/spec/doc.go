@@ -17,6 +17,8 @@
 //   - Class: a pool of equal slots ("cpu", "h100x1"). A task's kind decides its class.
 //   - Kind: a category tag of a TaskSpec; decides class, timeouts, retries and the command.
 //   - Budget: the coordinator's cap on leases held at once.
+//   - Spent: what attempts have used up: lease time (engine time from the claim to the end of the lease), GPU time, cost.
+//   - Price: what an hour of a class's slot, or of one of its GPUs, costs.
 //   - Run: one search, with its own queue, journal and workdir.
 //   - Workflow: the user's adapter: where specs come from, and what follows from a result.
 //   - Runner: the half of a workflow that executes on a worker.

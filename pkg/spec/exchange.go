@@ -26,6 +26,8 @@ type ClassSlots struct {
 type Holding struct {
 	AttemptRef
 	Started time.Time
+	// GPUs is how many of them the attempt has to itself.
+	GPUs int
 	// Progress is the newest progress line, Metrics the newest values; both may be empty.
 	Progress string
 	Metrics  map[string]float64

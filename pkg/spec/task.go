@@ -191,6 +191,8 @@ type Task struct {
 	Lease *Lease
 	// Outcome is set from StateReported on.
 	Outcome *Outcome
+	// Spent is what its attempts used up whose leases have ended.
+	Spent Spent
 	// Children are the ids that this task's result added, in order. In the tree they hang below their own Parent.
 	Children []TaskID
 	// Submitted, Started and Ended are wall-clock times for people, never used to decide; zero when not reached.
@@ -218,6 +220,11 @@ type Lease struct {
 	// Avoid is the worker that is to decline the attempt: the one before it failed there for its hardware, and others can
 	// run it. Empty: none.
 	Avoid WorkerID
+	// Since is the engine time of the claim, 0 until then. GPUs is how many the attempt has to itself, and PerHour what
+	// it costs in an hour, by the prices at the claim.
+	Since   EngineTime
+	GPUs    int
+	PerHour Cost
 }
 
 // Loss is one attempt that lost its worker: what is known of its end.

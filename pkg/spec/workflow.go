@@ -22,7 +22,7 @@ const (
 //
 // A hook may run again after a crash for the same result; what it returned is applied once.
 //
-// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Commander, Packer, Scorer and Announcer.
+// A Workflow may also implement Restorer, Continuer, Stopper, Scheduler, Pricer, Commander, Packer, Scorer and Announcer.
 type Workflow interface {
 	// Load returns the first specs, once, at the start of a run with no specs given. Usually LoadOrInit.
 	Load(ctx context.Context) ([]TaskSpec, error)
@@ -107,6 +107,11 @@ func (l SizeLimits) Or(other SizeLimits) SizeLimits {
 // launch_failed.
 type Commander interface {
 	Recipe(task TaskSpec) (Recipe, error)
+}
+
+// Pricer is a Workflow that says what slots cost.
+type Pricer interface {
+	Prices() Prices
 }
 
 // Scorer is a Workflow with an objective, used by displays, reports and pictures.

@@ -266,6 +266,15 @@ var corruptions = map[string]struct {
 		}
 		r.insert(i+1, spec.Change{Task: running})
 	}, []verify.Invariant{verify.Budget}},
+	"more spent than the lease that ended": {func(_ *testing.T, r *remains) {
+		r.journalOnly()
+		r.changes("r00", func(_ *bus.Record, c *spec.Change) bool {
+			if c.Task.State >= spec.StateReported {
+				c.Task.Spent.GPUTime += time.Second
+			}
+			return true
+		})
+	}, []verify.Invariant{verify.Budget}},
 	"engine time that runs back": {func(_ *testing.T, r *remains) {
 		r.journalOnly()
 		r.appended().Time = 0

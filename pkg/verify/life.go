@@ -33,6 +33,7 @@ func (c *commit) life(before, after *task) {
 	}
 	c.attempts(before, after)
 	c.leases(before, after)
+	c.spent(before, after)
 	c.decision(before, after)
 	if len(after.children) > 0 && !after.state.Terminal() {
 		f.violate(c.at(AppliedOnce, after), "it has children before its end")
@@ -87,6 +88,17 @@ func (c *commit) leases(before, after *task) {
 	}
 	if after.state == spec.StateRunning && l.boot > c.fold.boots[l.worker] {
 		c.fold.boots[l.worker] = l.boot
+	}
+}
+
+// spent holds that a task has spent what its leases say, as they end. What is claimed and over in one commit spends nothing.
+func (c *commit) spent(before, after *task) {
+	want := before.spent
+	if before.state == spec.StateRunning && (after.state != spec.StateRunning || after.lease.since != before.lease.since) {
+		want = want.Plus(before.lease.spent(c.time))
+	}
+	if after.spent != want {
+		c.fold.violate(c.at(Budget, after), "it has spent %+v; with the lease that ended it is %+v", after.spent, want)
 	}
 }
 

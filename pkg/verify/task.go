@@ -22,6 +22,7 @@ type task struct {
 	failures, lost, preempted uint32
 	cancelled, interrupted    bool
 	notBefore                 spec.EngineTime
+	spent                     spec.Spent
 	lease                     lease
 	past                      []holding // who held it before
 
@@ -45,6 +46,15 @@ type lease struct {
 	worker  spec.WorkerID
 	boot    uint64
 	class   string
+	since   spec.EngineTime
+	gpus    int
+	perHour spec.Cost
+}
+
+// spent is what the lease has used up by an engine time.
+func (l *lease) spent(by spec.EngineTime) spec.Spent {
+	of := spec.Lease{Since: l.since, GPUs: l.gpus, PerHour: l.perHour}
+	return of.Spent(by)
 }
 
 // holding is a claim that held a task and does not any more. Unless it lapsed it ended with its own report.
@@ -71,7 +81,7 @@ func (t *task) take(seq uint64, c spec.Change) {
 	t.state, t.priority, t.attempt, t.closed = from.State, from.Priority, from.Attempt, from.Closed
 	t.failures, t.lost, t.preempted = from.Failures, from.Lost, from.Preempted
 	t.cancelled, t.interrupted, t.notBefore = from.Cancelled, from.Interrupted, from.NotBefore
-	t.lease = leaseOf(from.Lease)
+	t.lease, t.spent = leaseOf(from.Lease), from.Spent
 	t.sums.state = sumOf(from, 0)
 	if c.Parts&spec.PartSpec != 0 {
 		t.parent, t.named, t.kind, t.arrival = from.Parent, from.Spec.Parent, from.Spec.Kind, from.Seq
@@ -109,7 +119,9 @@ func leaseOf(l *spec.Lease) lease {
 	if l == nil {
 		return lease{}
 	}
-	return lease{attempt: l.Attempt, claim: l.Claim, worker: l.Worker, boot: l.Boot, class: l.Class}
+	return lease{
+		attempt: l.Attempt, claim: l.Claim, worker: l.Worker, boot: l.Boot, class: l.Class, since: l.Since, gpus: l.GPUs, perHour: l.PerHour,
+	}
 }
 
 // sumsOf returns the sums of a whole task, as the mirror holds it.

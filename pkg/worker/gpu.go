@@ -202,6 +202,14 @@ func (a *attempt) hardware() spec.Hardware {
 	return spec.Hardware{GPU: first.Model, Driver: first.Driver, GPUs: a.unit.uuids()}
 }
 
+// gpus is how many the attempt has to itself.
+func (a *attempt) gpus() int {
+	if a.unit == nil {
+		return 0
+	}
+	return len(a.unit.devices)
+}
+
 // awaitGPUs waits until the attempt's GPUs are known to be fit, and returns why they are not.
 func (w *worker) awaitGPUs(a *attempt) (trouble string) {
 	if a.pool.units == nil {

@@ -126,7 +126,7 @@ func TestGPUSlots(t *testing.T) {
 	b.until("both say what they see", func() bool {
 		seen = nil
 		for _, h := range b.lastBeat().Running {
-			if h.Progress != "" {
+			if h.Progress != "" && h.GPUs == 2 {
 				seen = append(seen, h.Progress)
 			}
 		}

@@ -500,7 +500,7 @@ func (l *ledger) heartbeat() (u *bus.Uplink, lease time.Duration) {
 	}
 	room := headlinesMax
 	for _, a := range l.running {
-		holding := bus.Holding{AttemptRef: a.ref, Started: a.started}
+		holding := bus.Holding{AttemptRef: a.ref, Started: a.started, GPUs: a.gpus()}
 		if room > 0 {
 			var size int
 			holding.Progress, holding.Metrics, size = a.news.headline()
@@ -526,7 +526,7 @@ func (l *ledger) startNotice() *bus.Uplink {
 	u := &bus.Uplink{}
 	for _, a := range l.fresh {
 		if !a.decided.Load() {
-			u.Running = append(u.Running, bus.Holding{AttemptRef: a.ref, Started: a.started})
+			u.Running = append(u.Running, bus.Holding{AttemptRef: a.ref, Started: a.started, GPUs: a.gpus()})
 		}
 	}
 	clear(l.fresh)

@@ -12,7 +12,7 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// Command is the command workflow: a Workflow, and all of Restorer, Stopper, Scheduler, Commander, Packer, Scorer and Announcer. Its
+// Command is the command workflow: a Workflow, and all of Restorer, Stopper, Scheduler, Pricer, Commander, Packer, Scorer and Announcer. Its
 // methods may be called concurrently.
 type Command struct {
 	file    *File
@@ -32,6 +32,7 @@ var (
 	_ spec.Scheduler = (*Command)(nil)
 	_ spec.Commander = (*Command)(nil)
 	_ spec.Packer    = (*Command)(nil)
+	_ spec.Pricer    = (*Command)(nil)
 	_ spec.Scorer    = (*Command)(nil)
 	_ spec.Announcer = (*Command)(nil)
 )
@@ -196,6 +197,9 @@ func (c *Command) Limits() spec.Limits {
 		MaxExperiments: c.file.Stop.MaxExperiments, MaxDuration: c.file.Stop.MaxDuration, Size: c.file.Limits,
 	}
 }
+
+// Prices returns what slots cost.
+func (c *Command) Prices() spec.Prices { return c.file.Prices }
 
 // Objective returns what the search improves; its Metric is empty when nothing is.
 func (c *Command) Objective() spec.Objective { return c.file.Objective }

@@ -201,6 +201,8 @@ func TestSchema(t *testing.T) {
 		"objective":   {top.Properties["objective"], r.objectiveKeys(f)},
 		"limits":      {top.Properties["limits"], r.limitsKeys(&f.Limits)},
 		"stop":        {top.Properties["stop"], r.stopKeys(&f.Stop)},
+		"prices":      {top.Properties["prices"], r.pricesKeys(&f.Prices)},
+		"price":       {root.Defs["price"], r.priceKeys(&spec.Price{})},
 		"kind":        {root.Defs["kind"], r.kindKeys(&Kind{})},
 		"kind limits": {root.Defs["kind"].Properties["limits"], r.processLimitKeys(&spec.ProcessLimits{})},
 		"initial":     {root.Defs["initial"], r.initialKeys(&spec.TaskSpec{})},

@@ -54,6 +54,8 @@ type File struct {
 	// Proposer is nil when nothing but the results themselves brings new specs.
 	Proposer *Proposer
 	Stop     Stop
+	// Prices are what slots cost, by class.
+	Prices spec.Prices
 	// Limits bound single tasks and results; zero fields are the engine's defaults.
 	Limits spec.SizeLimits
 	// Notify is who is told what of the run.

@@ -48,6 +48,7 @@ func (r *reader) fileKeys(f *File) keys {
 		"proposer":        func(n *node, field string) { r.proposer(n, field, f) },
 		"limits":          func(n *node, field string) { r.object(n, field, r.limitsKeys(&f.Limits)) },
 		"stop":            func(n *node, field string) { r.object(n, field, r.stopKeys(&f.Stop)) },
+		"prices":          func(n *node, field string) { r.object(n, field, r.pricesKeys(&f.Prices)) },
 		"notify":          func(n *node, field string) { r.notify(n, field, f) },
 	}
 }

@@ -51,12 +51,21 @@ function Counts({ run, onSelect }) {
     ['failed', count(n.failed)],
     ['per min', run.per_minute ? short(Number(run.per_minute.toPrecision(3))) : '–'],
     ['active', duration(run.active_seconds)],
+    ...spent(run.spent),
   ];
   return html`<dl class="figures">
     ${figures.map(([title, value]) => html`<div key=${title} class=${title}><dt>${title}</dt><dd>${value}</dd></div>`)}
     ${best && html`<div class="best"><dt>best ${objective?.metric}</dt>
       <dd><button class="plain" title=${best.task} onClick=${() => onSelect(best.task)}>★ ${short(best.value)}</button></dd></div>`}
   </dl>`;
+}
+
+// What was used up is shown where there is any: GPU-hours, and the cost.
+function spent(s) {
+  return [
+    s?.gpu_hours > 0 && ['GPU-hours', short(Number(s.gpu_hours.toPrecision(3)))],
+    s?.cost > 0 && ['spent', html`${short(Number(s.cost.toPrecision(3)))}<small> ${s.unit}</small>`],
+  ].filter(Boolean);
 }
 
 function Controls({ run }) {

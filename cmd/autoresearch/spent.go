@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"autoresearch/pkg/api"
+)
+
+// spentText says what attempts have used up: always the time of slots, the rest where there was any.
+func spentText(s *api.Spent) string {
+	parts := []string{seconds(s.LeaseSeconds) + " of slots"}
+	if s.GPUHours > 0 {
+		parts = append(parts, fmt.Sprintf("%.4g GPU-hours", s.GPUHours))
+	}
+	if s.Cost > 0 {
+		parts = append(parts, costText(s.Cost, s.Unit))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func costText(cost float64, unit string) string {
+	if unit == "" {
+		return fmt.Sprintf("cost %.4g", cost)
+	}
+	return fmt.Sprintf("%.4g %s", cost, harmless(unit, 20))
+}

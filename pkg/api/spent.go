@@ -1,0 +1,25 @@
+package api
+
+import (
+	"autoresearch/pkg/coordinator"
+	"autoresearch/pkg/spec"
+)
+
+// spentOf describes what was used up.
+func spentOf(view *coordinator.View, s spec.Spent) *Spent {
+	return &Spent{
+		LeaseSeconds: s.LeaseTime.Seconds(), GPUHours: s.GPUTime.Hours(), Cost: s.Cost.Units(), Unit: view.Config().Prices.Unit,
+	}
+}
+
+// spentOn is what the attempts of a task have used up by now; nil before the first was claimed.
+func spentOn(view *coordinator.View, t *spec.Task) *Spent {
+	spent := t.Spent
+	if t.State == spec.StateRunning {
+		spent = spent.Plus(t.Lease.Spent(view.Now()))
+	}
+	if spent.IsZero() {
+		return nil
+	}
+	return spentOf(view, spent)
+}

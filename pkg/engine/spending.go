@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"math/bits"
+
+	"autoresearch/pkg/spec"
+)
+
+// Spending is what tasks have spent, and spend as time goes on: by leases that have ended, and by those that are held. Of
+// these it keeps sums instead of a list, so that what was spent by any time costs the same to tell however many they are. What
+// it says is what the leases' own records add up to; the cost of those that are held is rounded down once, and not for each.
+// The zero value is of no task; a copy stays as it was.
+type Spending struct {
+	// Experiments is how many tasks of counted kinds were dispatched.
+	Experiments int
+
+	settled          spec.Spent
+	slots, gpus, fee flow // of leases that are held, in slots, GPUs and prices per hour
+}
+
+// By returns what was spent by an engine time, which must not be before the last turn's.
+func (s *Spending) By(now spec.EngineTime) spec.Spent {
+	high, low := s.fee.by(now)
+	return s.settled.Plus(spec.Spent{LeaseTime: s.slots.time(now), GPUTime: s.gpus.time(now), Cost: spec.PerHours(high, low)})
+}
+
+// hold takes a lease that was claimed; release gives it up again and settles what it spent.
+func (s *Spending) hold(l *spec.Lease) {
+	if l.Since > 0 {
+		s.slots.begin(1, l.Since)
+		s.gpus.begin(uint64(l.GPUs), l.Since)
+		s.fee.begin(uint64(l.PerHour), l.Since)
+	}
+}
+
+func (s *Spending) release(l *spec.Lease, spent spec.Spent) {
+	if l.Since > 0 {
+		s.slots.end(1, l.Since)
+		s.gpus.end(uint64(l.GPUs), l.Since)
+		s.fee.end(uint64(l.PerHour), l.Since)
+	}
+	s.settled = s.settled.Plus(spent)
+}
+
+// flow is a sum over leases of what each spends in a time, its rate, and of rate times the engine time since when it does,
+// which takes 128 bits.
+type flow struct{ rate, high, low uint64 }
+
+func (f *flow) begin(rate uint64, since spec.EngineTime) {
+	f.rate += rate
+	high, low := bits.Mul64(rate, uint64(since))
+	var carry uint64
+	f.low, carry = bits.Add64(f.low, low, 0)
+	f.high, _ = bits.Add64(f.high, high, carry)
+}
+
+func (f *flow) end(rate uint64, since spec.EngineTime) {
+	f.rate -= rate
+	high, low := bits.Mul64(rate, uint64(since))
+	var borrow uint64
+	f.low, borrow = bits.Sub64(f.low, low, 0)
+	f.high, _ = bits.Sub64(f.high, high, borrow)
+}
+
+// by returns the sum over all leases of rate times the time for which each was held.
+func (f *flow) by(now spec.EngineTime) (high, low uint64) {
+	high, low = bits.Mul64(f.rate, uint64(now))
+	low, borrow := bits.Sub64(low, f.low, 0)
+	if high, borrow = bits.Sub64(high, f.high, borrow); borrow > 0 {
+		return 0, 0 // a run's first leases begin at 1 ns, which may still be to come
+	}
+	return high, low
+}
+
+// time is by of a flow whose rates are counts.
+func (f *flow) time(now spec.EngineTime) spec.EngineTime {
+	high, low := f.by(now)
+	if high > 0 || low > uint64(maxTime) {
+		return maxTime
+	}
+	return spec.EngineTime(low)
+}
+
+// maxTime is later than any time.
+const maxTime spec.EngineTime = 1<<63 - 1

@@ -1,0 +1,53 @@
+package workflow
+
+import "autoresearch/pkg/spec"
+
+func (r *reader) pricesKeys(p *spec.Prices) keys {
+	return keys{
+		"unit":    func(n *node, field string) { p.Unit = r.text(n, field) },
+		"classes": func(n *node, field string) { p.Classes = r.prices(n, field) },
+	}
+}
+
+func (r *reader) priceKeys(p *spec.Price) keys {
+	return keys{
+		"slot_hour": func(n *node, field string) { p.SlotHour = r.cost(n, field, priceMax) },
+		"gpu_hour":  func(n *node, field string) { p.GPUHour = r.cost(n, field, priceMax) },
+	}
+}
+
+// priceMax is the most that an hour may cost.
+const priceMax = 1e6
+
+// prices reads the price of each class.
+func (r *reader) prices(n *node, field string) map[string]spec.Price {
+	if !r.isObject(n, field) {
+		return nil
+	}
+	prices := make(map[string]spec.Price, len(n.fields))
+	for _, f := range n.fields {
+		var price spec.Price
+		r.object(f.value, under(field, f.name), r.priceKeys(&price))
+		prices[f.name] = price
+	}
+	return prices
+}
+
+// cost reads an amount from 0 to high.
+func (r *reader) cost(n *node, field string, high float64) spec.Cost {
+	units, ok := r.float(n, field)
+	switch {
+	case !ok:
+	case units < 0:
+		r.refuse(n.at, field, "%s is below 0", n.text)
+	case units > high:
+		r.refuse(n.at, field, "%s is too large; the most is %.0f", n.text, high)
+	default:
+		cost, err := spec.CostOf(units)
+		if err != nil {
+			r.refuse(n.at, field, "%v", err)
+		}
+		return cost
+	}
+	return 0
+}
