@@ -19,14 +19,16 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// cluster is a NATS server with exactly the generated configuration, what a coordinator makes for two runs, and a
-// connection for each user.
+// cluster is NATS with exactly the generated configuration, what a coordinator makes for two runs, and a connection for each
+// user.
 type cluster struct {
-	t     *testing.T
-	url   string
-	dir   *Dir
-	conns map[string]*bus.Conn // by the user's name
-	wrong map[string]chan error
+	t        *testing.T
+	url      string
+	replicas int
+	ca       string // the authority that clients trust; "" without TLS
+	dir      *Dir
+	conns    map[string]*bus.Conn // by the user's name
+	wrong    map[string]chan error
 }
 
 // The runs that there are, and what lies in them.
@@ -35,20 +37,34 @@ const (
 	runTwo spec.RunName = "two.b"
 )
 
+// newCluster starts one server, without TLS.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	c := &cluster{t: t, replicas: 1, dir: initUsers(t, TLSPaths{})}
+	c.url = startConfigured(t, filepath.Join(c.dir.path, ServerFile))
+	c.populate()
+	return c
+}
+
+// initUsers makes the users of the tests.
+func initUsers(t *testing.T, tls TLSPaths) *Dir {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "auth")
-	initDir(t, path, false)
+	must(t, open(t, path).Init(tls, false))
 	addWorkers(t, path, User{Group: "spot", Classes: []string{"gpu", "gpu[zone=a]"}, Runs: []string{string(runTwo)}})
-	c := &cluster{t: t, dir: open(t, path), conns: map[string]*bus.Conn{}, wrong: map[string]chan error{}}
-	c.url = startConfigured(t, filepath.Join(path, ServerFile))
+	return open(t, path)
+}
+
+// populate has everybody connect, and a coordinator make what two runs need.
+func (c *cluster) populate() {
+	c.t.Helper()
+	c.conns, c.wrong = map[string]*bus.Conn{}, map[string]chan error{}
 	for _, u := range c.dir.Users {
 		c.connect(u)
 	}
 	for _, run := range []spec.RunName{runOne, runTwo} {
 		c.provision(run)
 	}
-	return c
 }
 
 // startConfigured starts a server that includes the generated part as an administrator would.
@@ -91,7 +107,7 @@ func (c *cluster) connect(u User) {
 	c.t.Helper()
 	wrong := make(chan error, 100)
 	conn, err := bus.Connect(c.t.Context(), bus.Options{
-		URL: c.url, NKeySeedFile: c.dir.Seed(u), InboxPrefix: u.InboxPrefix(), APIPrefix: u.APIPrefix(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		URL: c.url, TLSCA: c.ca, NKeySeedFile: c.dir.Seed(u), InboxPrefix: u.InboxPrefix(), APIPrefix: u.APIPrefix(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		ErrorFunc: func(err error) { wrong <- err },
 	})
 	if err != nil {
@@ -108,16 +124,16 @@ func (c *cluster) connect(u User) {
 // provision is what a leader makes, through the coordinator's credential.
 func (c *cluster) provision(run spec.RunName) {
 	c.t.Helper()
-	conn, ctx := c.conns["coordinator"], c.t.Context()
-	journal, mirror := bus.NewJournal(conn, run, bus.StreamOptions{}), kv.NewMirror(conn, run, bus.StreamOptions{})
-	lease, objects := kv.NewLease(conn, kv.LeaseOptions{TTL: time.Minute}), bus.NewObjects(conn, run, bus.StreamOptions{})
-	doorbell := bus.NewDoorbell(conn, bus.StreamOptions{}, func(subject string, err error) { c.t.Error(subject, err) })
+	conn, ctx, o := c.conns["coordinator"], c.t.Context(), bus.StreamOptions{Replicas: c.replicas}
+	journal, mirror := bus.NewJournal(conn, run, o), kv.NewMirror(conn, run, o)
+	lease, objects := kv.NewLease(conn, kv.LeaseOptions{TTL: time.Minute, Replicas: c.replicas}), bus.NewObjects(conn, run, o)
+	doorbell := bus.NewDoorbell(conn, o, func(subject string, err error) { c.t.Error(subject, err) })
 	_, journaled := journal.Ensure(ctx)
 	_, mirrored := mirror.Ensure(ctx)
 	_, rings := doorbell.Ensure(ctx, []string{"cpu", "gpu", "cpu[zone=a]", "gpu[zone=a]"})
 	err := errors.Join(journaled, mirrored, rings, lease.Ensure(ctx), objects.Ensure(ctx),
-		bus.NewResults(conn, run, bus.StreamOptions{}).Ensure(ctx), journal.Append(ctx, 0, []byte("record")),
-		bus.NewRejects(conn, run, bus.StreamOptions{}).Put(ctx, &bus.Rejected{Rule: spec.RuleForged}))
+		bus.NewResults(conn, run, o).Ensure(ctx), journal.Append(ctx, 0, []byte("record")),
+		bus.NewRejects(conn, run, o).Put(ctx, &bus.Rejected{Rule: spec.RuleForged}))
 	if err == nil {
 		_, err = mirror.Flush(ctx, 0, []kv.Entry{{Key: kv.KeyMeta, Value: []byte("meta")}})
 	}

@@ -198,8 +198,12 @@ func TestAnswersStayAtHome(t *testing.T) {
 // TestWorkersMayWork: all that a worker does, with its own credential.
 func TestWorkersMayWork(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
-	leader := c.conns["coordinator"]
+	newCluster(t).workersWork()
+}
+
+func (c *cluster) workersWork() {
+	t, leader := c.t, c.conns["coordinator"]
+	t.Helper()
 	for _, group := range []struct {
 		user, class string
 		id          spec.WorkerID
@@ -335,8 +339,12 @@ func TestCoordinatorsMayLead(t *testing.T) {
 // TestOperatorsMayRead: all that the commands on --nats read.
 func TestOperatorsMayRead(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
-	conn, ctx := c.conns["operator"], t.Context()
+	newCluster(t).operatorReads()
+}
+
+func (c *cluster) operatorReads() {
+	t, conn, ctx := c.t, c.conns["operator"], c.t.Context()
+	t.Helper()
 	records := 0
 	must(t, bus.NewJournal(conn, runOne, bus.StreamOptions{}).Read(ctx, 1, func(uint64, []byte) error { records++; return nil }))
 	_, err := kv.NewMirror(conn, runOne, bus.StreamOptions{}).Load(ctx, func(string, []byte) error { records++; return nil })

@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/code":   {},
 	"internal/gpu":    {},
 	"internal/shim":   {},
+	"internal/testca": {},
 	"internal/model":  {"internal/host", "pkg/bus", "pkg/kv", "pkg/spec"},
 	"internal/auth":   {"pkg/bus", "pkg/spec"},
 	"internal/cli":    {"internal/auth", "pkg/bus", "pkg/snapshot", "pkg/workflow", "pkg/spec"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -240,16 +241,20 @@ func explainConnect(err error, url string, o Options) error {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w %s: %w", ErrCredentials, where, err)
 	case isTLS(err):
-		return fmt.Errorf("%w %s: %w: check the TLS files (authority, certificate, key) and the name in the URL",
-			ErrCredentials, where, err)
+		return fmt.Errorf("%w %s: %w: %s", ErrCredentials, where, err, checkTLS)
+	case errors.Is(err, nats.ErrTLS): // the server went away, or refuses a certificate and was not heard to say so
+		return fmt.Errorf("%w %s: %w: %s", ErrUnreachable, where, err, checkTLS)
 	}
 	return fmt.Errorf("%w %s: %w: start it with \"nats-server -js\" or name its URL", ErrUnreachable, where, err)
 }
 
+const checkTLS = "check the TLS files (authority, certificate, key) and the name in the URL"
+
+// isTLS: certificates do not fit, whichever side says so.
 func isTLS(err error) bool {
 	var verify *tls.CertificateVerificationError
-	var alert tls.AlertError
-	return errors.As(err, &verify) || errors.As(err, &alert) ||
+	var remote *net.OpError
+	return errors.As(err, &verify) || errors.As(err, &remote) && remote.Op == "remote error" ||
 		errors.Is(err, nats.ErrSecureConnRequired) || errors.Is(err, nats.ErrSecureConnWanted)
 }
 

@@ -1,62 +1,57 @@
 package bus_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"autoresearch/internal/testca"
 	"autoresearch/pkg/bus"
 )
 
-// selfSigned returns a certificate for 127.0.0.1 that is its own authority, and the path of its PEM file.
-func selfSigned(t *testing.T) (tls.Certificate, string) {
+// startTLS starts a server with a certificate of the authority; verify has it ask clients for one too.
+func startTLS(t *testing.T, authority *testca.Authority, verify bool) *server.Server {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, key := authority.Issue(t.TempDir())
+	config, err := server.GenTLSConfig(&server.TLSConfigOpts{CertFile: cert, KeyFile: key, CaFile: authority.File, Verify: verify})
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
+	config.MinVersion = tls.VersionTLS12
+	return startPlain(t, &server.Options{JetStream: true, StoreDir: t.TempDir(), TLS: true, TLSTimeout: 5, TLSVerify: verify, TLSConfig: config})
+}
+
+// wantTLSRefused: the error says that it is about the TLS files. A server that refuses a certificate may close before its
+// word is read, and is asked again.
+func wantTLSRefused(t *testing.T, o bus.Options) {
+	t.Helper()
+	o.Logger, o.Retry, o.ReconnectWait = quiet(), true, time.Millisecond
+	_, err := bus.Connect(t.Context(), o)
+	if !errors.Is(err, bus.ErrCredentials) {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
+	wantExplained(t, err, "TLS files")
 }
 
 func TestConnectWithTLS(t *testing.T) {
-	certificate, authority := selfSigned(t)
-	s := startPlain(t, &server.Options{
-		JetStream: true, StoreDir: t.TempDir(), TLS: true, TLSTimeout: 5,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
-	})
-	connect(t, bus.Options{URL: s.ClientURL(), TLSCA: authority})
-	_, other := selfSigned(t)
-	for name, o := range map[string]bus.Options{"no authority": {}, "another authority": {TLSCA: other}} {
-		o.URL, o.Logger = s.ClientURL(), quiet()
-		_, err := bus.Connect(t.Context(), o)
-		if !errors.Is(err, bus.ErrCredentials) {
-			t.Fatalf("%s: %v", name, err)
-		}
-		wantExplained(t, err, "TLS files")
-	}
+	authority, other := testca.New(t), testca.New(t)
+	s := startTLS(t, authority, false)
+	connect(t, bus.Options{URL: s.ClientURL(), TLSCA: authority.File})
+	wantTLSRefused(t, bus.Options{URL: s.ClientURL()})
+	wantTLSRefused(t, bus.Options{URL: s.ClientURL(), TLSCA: other.File})
+}
+
+// TestConnectWithACertificate: to a server that asks clients for a certificate of its authority.
+func TestConnectWithACertificate(t *testing.T) {
+	authority, other := testca.New(t), testca.New(t)
+	s := startTLS(t, authority, true)
+	o := bus.Options{URL: s.ClientURL(), TLSCA: authority.File}
+	wantTLSRefused(t, o)
+	o.TLSCert, o.TLSKey = other.Issue(t.TempDir())
+	wantTLSRefused(t, o)
+	o.TLSCert, o.TLSKey = authority.Issue(t.TempDir())
+	connect(t, o)
 }

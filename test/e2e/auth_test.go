@@ -8,33 +8,44 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"autoresearch/internal/testca"
 )
 
-// TestSearchUnderCredentials has the programs make their credentials and do a search with them: a coordinator, two groups of
-// workers, large payloads and results, and the commands of an operator. Without credentials nobody gets in.
+// TestSearchUnderCredentials has the programs make their credentials and do a search with them, over TLS: a coordinator, two
+// groups of workers, large payloads and results, and the commands of an operator. Without credentials, or without the
+// authority, nobody gets in.
 func TestSearchUnderCredentials(t *testing.T) {
 	t.Parallel()
 	lab, w := newLab(t), newWorkdir(t)
 	all := tasks(6, "e%d", payload{"loss": 1, "child_count": 1})
 	all[0].Payload = payload{"loss": 0.5, "child_bytes": 400_000, "pad": strings.Repeat("x", 400_000)}
 	workflow := lab.workflow(3, all, "")
-	credentials := filepath.Join(t.TempDir(), "auth")
-	start(t, "autoresearch", "auth", "init", credentials).wantExit(0)
+	credentials, authority := filepath.Join(t.TempDir(), "auth"), testca.New(t)
+	cert, certKey := authority.Issue(t.TempDir())
+	start(t, "autoresearch", "auth", "init", credentials, "--tls-ca", authority.File, "--tls-cert", cert, "--tls-key", certKey).wantExit(0)
 	start(t, "autoresearch", "auth", "add-worker", credentials, "spot", "--class", "default").wantExit(0)
 	key := func(name string) string { return filepath.Join(credentials, name+".nk") }
-
-	nats := startNATSWith(t, "include "+strconv.Quote(relativeTo(t, lab.dir, filepath.Join(credentials, "auth.conf"))), lab)
-	start(t, "worker", "--dir", t.TempDir(), "--nats", nats.url()).wantRefusal("credentials", nats.url())
-	coordinator := start(t, "coordinator", "--workflow", workflow, "--workdir", w.dir, "--nats", nats.url(), "--nats-nkey", key("coordinator"),
-		"--http", "127.0.0.1:0", "--exit-when-stopped")
-	for _, group := range []string{"worker-default", "worker-spot"} {
-		start(t, "worker", "--dir", t.TempDir(), "--nats", nats.url(), "--nats-nkey", key(group), "--slots", "2", "--http", "")
+	include := func(name string) string {
+		return "include " + strconv.Quote(relativeTo(t, lab.dir, filepath.Join(credentials, name))) + "\n"
 	}
+
+	nats := startNATSWith(t, include("auth.conf")+include("tls.conf"), lab)
+	with := func(user string, more ...string) []string {
+		return append([]string{"--nats", nats.url(), "--nats-tls-ca", authority.File, "--nats-nkey", key(user)}, more...)
+	}
+	start(t, "worker", "--dir", t.TempDir(), "--nats", nats.url(), "--nats-tls-ca", authority.File).wantRefusal("credentials", nats.url())
+	start(t, "worker", "--dir", t.TempDir(), "--nats", nats.url(), "--nats-nkey", key("worker-default")).wantRefusal("TLS files", nats.url())
+	coordinator := start(t, "coordinator", with("coordinator", "--workflow", workflow, "--workdir", w.dir,
+		"--http", "127.0.0.1:0", "--exit-when-stopped")...)
+	start(t, "worker", with("worker-spot", "--dir", t.TempDir(), "--slots", "2", "--http", "")...)
+	// Where everything else is, flags may be left to variables.
+	startWith(t, t.TempDir(), []string{"AUTORESEARCH_NATS_TLS_CA=" + authority.File, "AUTORESEARCH_NATS_NKEY=" + key("worker-default")},
+		"worker", "--nats", nats.url(), "--dir", t.TempDir(), "--slots", "2", "--http", "")
 	coordinator.wantExit(0)
 	w.wantStatus("stopped", 0, 0)
-	verify := start(t, "autoresearch", "verify", "--nats", nats.url(), "--nats-nkey", key("operator"), "--run", "e2e")
-	verify.wantExit(0)
-	rejected := start(t, "autoresearch", "rejected", "list", "--nats", nats.url(), "--nats-nkey", key("operator"), "--run", "e2e")
+	start(t, "autoresearch", append([]string{"verify", "--run", "e2e"}, with("operator")...)...).wantExit(0)
+	rejected := start(t, "autoresearch", append([]string{"rejected", "list", "--run", "e2e"}, with("operator")...)...)
 	rejected.wantExit(0)
 	rejected.wantSaid("nothing was rejected")
 }

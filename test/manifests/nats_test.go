@@ -1,19 +1,14 @@
 package manifests
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"autoresearch/internal/testca"
 )
 
 // TestNATSTakesItsConfiguration has a nats-server read the configuration of each build, warnings being errors.
@@ -55,34 +50,15 @@ func lay(t *testing.T, objects []object) (dir string) {
 	if files["nats.conf"] == "" {
 		t.Fatal("there is no nats.conf")
 	}
-	cert, key := certificate(t)
-	files["tls.crt"], files["ca.crt"], files["tls.key"] = cert, cert, key
 	for file, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	authority := testca.New(t)
+	authority.Issue(dir)
+	if err := os.Link(authority.File, filepath.Join(dir, "ca.crt")); err != nil {
+		t.Fatal(err)
+	}
 	return dir
-}
-
-// certificate returns a self-signed certificate and its key.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true}
-	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := func(kind string, data []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}))
-	}
-	return text("CERTIFICATE", signed), text("PRIVATE KEY", secret)
 }
