@@ -80,7 +80,7 @@ func TestSpecIsStandardLibraryOnly(t *testing.T) {
 func TestEngineIsPure(t *testing.T) {
 	t.Parallel()
 	pure := []string{
-		"cmp", "container/list", "errors", "fmt", "maps", "math", "math/rand/v2", "slices", "strconv", "strings", "time",
+		"cmp", "container/list", "errors", "fmt", "maps", "math", "math/bits", "math/rand/v2", "slices", "strconv", "strings", "time",
 		module + "pkg/spec",
 	}
 	for _, line := range golist(t, "-f", `{{join .Imports "\n"}}`, "../../pkg/engine") {
