@@ -143,6 +143,7 @@ func changeText(c *api.Change) string {
 	say(c.Class != "", "class %s", name(c.Class))
 	say(c.Subtree, "and below")
 	say(c.Value != nil, "to %s", value(c.Value))
+	say(c.What != "", "%s", harmless(c.What, 500))
 	say(c.Count > 1, "(%d tasks)", c.Count)
 	say(true, "by %s", name(c.By))
 	say(c.Reason != "", "because: %s", harmless(c.Reason, 500))

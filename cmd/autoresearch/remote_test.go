@@ -191,6 +191,8 @@ func TestCommands(t *testing.T) {
 		{"drain", "", 2, []string{"say --yes"}, ""},
 		{"drain --yes --wait", "", 0, []string{"drained"}, ""},
 		{"status -r other", "", 3, nil, ""},
+		{"run set demo --server x", "", 2, []string{"name what to change"}, ""},
+		{"run set demo -f /nowhere --server x", "", 1, []string{"-f: "}, ""},
 		{"list --server ftp://x", "", 2, nil, ""},
 	} {
 		args := strings.Fields(test.args)

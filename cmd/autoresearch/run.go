@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,15 +19,17 @@ import (
 func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Create, list, archive and delete the runs of a cluster, and fetch their files",
+		Short: "Create, list, change, archive and delete the runs of a cluster, and fetch their files",
 		Long: "The runs of a cluster stand in a registry on its NATS server. Coordinators that were started without a workflow lead\n" +
 			"all of them; free slots are shared by weight between those that want them.",
 		Example: `  autoresearch run create lr-search -f workflow.yaml --dir /app --weight 2
   autoresearch run ls
+  autoresearch run set lr-search --weight 3 -m "a deadline"
   autoresearch status --run lr-search
   autoresearch run pull lr-search results/`,
 	}
-	cmd.AddCommand(runCreateCommand(), runListCommand(), runShowCommand(), runArchiveCommand(), runDeleteCommand(), runPullCommand())
+	cmd.AddCommand(runCreateCommand(), runListCommand(), runShowCommand(), runSetCommand(), runArchiveCommand(), runDeleteCommand(),
+		runPullCommand())
 	return cmd
 }
 
@@ -186,26 +189,60 @@ func runWord(r *api.Run) string {
 
 func runShowCommand() *cobra.Command {
 	var o remote
+	var text bool
 	cmd := &cobra.Command{
 		Use:     "show NAME",
-		Short:   "Show a run, also an archived one",
-		Example: "  autoresearch run show lr-search -o yaml",
+		Short:   "Show a run, also an archived one, or the text of its workflow",
+		Example: "  autoresearch run show lr-search -o yaml\n  autoresearch run show lr-search --workflow > workflow.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.onServer(cmd, func(ctx context.Context, s *session) error {
+				if text {
+					return s.showWorkflow(ctx, spec.RunName(args[0]))
+				}
 				run, err := s.Run(ctx, spec.RunName(args[0]))
 				if err != nil {
 					return err
 				}
 				return s.print(run, func(w *bytes.Buffer, wide bool) {
 					writeRun(w, &run, wide)
+					writeEntry(w, &run)
 				})
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&text, "workflow", false, "only the text of its workflow file; with -o json or yaml all that is registered")
 	o.addServer(cmd)
 	o.addOutput(cmd)
 	return cmd
+}
+
+// showWorkflow writes the text of a run's workflow as it was registered, or all that is registered.
+func (s *session) showWorkflow(ctx context.Context, run spec.RunName) error {
+	entry, err := s.Entry(ctx, run)
+	if err != nil {
+		return err
+	}
+	return s.print(entry, func(w *bytes.Buffer, _ bool) { w.WriteString(entry.Workflow) })
+}
+
+// writeEntry says what the registry says of a run.
+func writeEntry(w *bytes.Buffer, r *api.Run) {
+	if r.EntryVersion == "" {
+		return
+	}
+	line := func(title, by string, at *time.Time, reason string) {
+		fmt.Fprintf(w, "%-10s %s by %s", title, ago(at), name(by))
+		if reason != "" {
+			fmt.Fprintf(w, " because: %s", harmless(reason, 500))
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%-10s %s; version %s, of run set\n", "weight", strconv.FormatFloat(r.Weight, 'g', -1, 64), r.EntryVersion)
+	line("created", r.CreatedBy, r.CreatedAt, "")
+	if r.ChangedAt != nil {
+		line("changed", r.ChangedBy, r.ChangedAt, r.ChangeReason)
+	}
 }
 
 func runArchiveCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,6 @@ func runAll(ctx context.Context, o *options) (err error) {
 	})
 	site.SetRegistry(server)
 	site.SetPages(server.Handler(registry))
-	log.Info("serving every run that is registered", "nats", conn.NATS().ConnectedUrlRedacted(), "workdir", o.workdir)
+	log.Info("serving every run that is registered", "nats", cmp.Or(o.listen.Address, o.nats.URL), "workdir", o.workdir)
 	return server.Run(ctx)
 }

@@ -25,7 +25,7 @@ func (s *Server) List() []api.Registered {
 	defer s.mu.Unlock()
 	list := make([]api.Registered, 0, len(s.seen))
 	for _, e := range s.seen {
-		r := api.Registered{Name: e.Name, Weight: e.Weight, Archived: e.Archived, CreatedBy: e.CreatedBy, CreatedAt: e.CreatedAt}
+		r := api.Registered{Entry: entryOf(e)}
 		if served := s.served[e.Name]; served != nil && !e.Archived {
 			r.Trouble = served.broken()
 		}
@@ -96,7 +96,7 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// same reports whether two entries ask for the same run.
+// same reports whether two entries ask for the same run with the same settings.
 func same(a, b kv.RunEntry) bool {
 	return a.Workflow == b.Workflow && slices.Equal(a.Args, b.Args) && a.Dir == b.Dir && a.Budget == b.Budget && a.Weight == b.Weight
 }
@@ -126,7 +126,7 @@ func (s *Server) awaitLed(ctx context.Context, e kv.RunEntry) {
 		s.mu.Lock()
 		r := s.served[e.Name]
 		s.mu.Unlock()
-		if r != nil && r.entry.ID == e.ID && r.settled() {
+		if r != nil && r.entry.ID == e.ID && same(r.entry, e) && r.settled() {
 			return
 		}
 		wait(ctx, ledPoll)
@@ -150,7 +150,8 @@ func (s *Server) Archive(ctx context.Context, run spec.RunName, on bool, by, rea
 	if err != nil || e.Archived == on {
 		return err
 	}
-	e.Archived, e.ChangedBy, e.Reason = on, by, reason
+	e.Archived = on
+	sign(&e, by, reason)
 	if _, err := s.registry.Put(ctx, e); err != nil {
 		return passing(err)
 	}

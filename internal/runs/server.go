@@ -45,6 +45,10 @@ type Server struct {
 	files    *bus.Files
 	notices  *kv.Notices
 
+	// turn holds a token for whoever changes an entry or acts on changes: what was changed is in the run's journal before the
+	// run's lead ends for it.
+	turn chan struct{}
+
 	mu     sync.Mutex
 	served map[spec.RunName]*served
 	seen   []kv.RunEntry // the registry as it was last read
@@ -67,6 +71,7 @@ func New(o Options) *Server {
 	return &Server{
 		o: o, registry: kv.NewRuns(o.Conn, o.Common.Streams.Replicas), files: bus.NewFiles(o.Conn, o.Common.Streams),
 		notices: kv.NewNotices(o.Conn, o.Common.Streams.Replicas),
+		turn:    make(chan struct{}, 1),
 		served:  make(map[spec.RunName]*served), down: "the registry of runs was not read yet",
 	}
 }
@@ -132,8 +137,25 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// reconcile begins to serve what is registered and ends what is not, or not any more, or is another run of the name.
+// take waits for the turn; release gives it back.
+func (s *Server) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Server) release() { <-s.turn }
+
+// reconcile begins to serve what is registered and ends what is not, or not any more, or is another run of the name. A run whose
+// settings are others by now ends and begins again: its experiments run on meanwhile.
 func (s *Server) reconcile(ctx context.Context) error {
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.release()
 	entries, err := s.registry.List(ctx, func(err error) { s.o.Log.Error("an entry of the registry of runs", "err", err) })
 	s.mu.Lock()
 	if err != nil {
@@ -151,7 +173,7 @@ func (s *Server) reconcile(ctx context.Context) error {
 	}
 	var leaving []*served
 	for _, r := range s.all() {
-		if e, ok := wanted[r.entry.Name]; !ok || e.ID != r.entry.ID {
+		if e, ok := wanted[r.entry.Name]; !ok || e.ID != r.entry.ID || !same(e, r.entry) {
 			leaving = append(leaving, r)
 		}
 	}

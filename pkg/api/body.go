@@ -73,7 +73,8 @@ func (c *call) ifMatch() (uint64, error) {
 	return match, nil
 }
 
-func versionText(version uint64) string { return strconv.FormatUint(version, 16) }
+// VersionText is how the API says a version.
+func VersionText(version uint64) string { return strconv.FormatUint(version, 16) }
 
 // setVersion says which version the answer shows.
 func (c *call) setVersion(version string) { c.w.Header().Set("ETag", `"`+version+`"`) }

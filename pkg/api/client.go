@@ -168,6 +168,16 @@ func (c *Client) CreateRun(ctx context.Context, r RunRequest) (a CreateAnswer, e
 	return a, c.ask(ctx, request{method: http.MethodPost, path: "/runs", body: r}, &a)
 }
 
+// Entry returns what is registered of a run.
+func (c *Client) Entry(ctx context.Context, run spec.RunName) (e Entry, err error) {
+	return e, c.get(ctx, runPath(run, "entry"), nil, &e)
+}
+
+// ChangeEntry changes what is registered of a run; match, unless empty, is the version that it must still have.
+func (c *Client) ChangeEntry(ctx context.Context, run spec.RunName, r EntryRequest, match string) (a EntryAnswer, err error) {
+	return a, c.ask(ctx, request{method: http.MethodPut, path: runPath(run, "entry"), body: r, match: match}, &a)
+}
+
 // ArchiveRun lets a run go, or takes it up again.
 func (c *Client) ArchiveRun(ctx context.Context, run spec.RunName, r ArchiveRequest) (now Run, err error) {
 	return now, c.ask(ctx, request{method: http.MethodPost, path: runPath(run, "archive"), body: r}, &now)

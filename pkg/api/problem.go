@@ -71,7 +71,7 @@ var codes = map[Code]struct {
 		"let the coordinators reach each other: --http on an address of the network, with --http-tokens"},
 	CodeNoRegistry: {http.StatusNotImplemented,
 		"ask a coordinator that was started without --workflow: it serves the runs that are registered"},
-	CodeRunExists: {http.StatusConflict, "give the run another name, or archive and delete the one of this name"},
+	CodeRunExists: {http.StatusConflict, "change it with autoresearch run set, or give the new run another name"},
 	CodeRunActive: {http.StatusConflict,
 		"drain the run and wait until nothing is under way; then archive it, and then it may be deleted"},
 	CodeArchived: {http.StatusConflict,

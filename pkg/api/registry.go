@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"autoresearch/pkg/engine"
 	"autoresearch/pkg/spec"
 )
 
@@ -22,6 +23,11 @@ type Registry interface {
 	Create(ctx context.Context, r RunRequest, by string) (created bool, err error)
 	// Archive lets a run go, or with on false takes it up again, as Create does.
 	Archive(ctx context.Context, run spec.RunName, on bool, by, reason string) error
+	// Entry returns what is registered of a run.
+	Entry(ctx context.Context, run spec.RunName) (Entry, error)
+	// Change changes that, if it still has the version asked.Match unless that is 0, and returns once the run is led by it. The
+	// answer's Run is left to the caller.
+	Change(ctx context.Context, run spec.RunName, r EntryRequest, asked engine.Asked) (EntryAnswer, error)
 	// Delete removes an archived run with all that it did.
 	Delete(ctx context.Context, run spec.RunName) error
 	// Files returns the files of the run's workdir as tar.gz, which the caller must close, as they were some seconds ago.
@@ -30,11 +36,7 @@ type Registry interface {
 
 // Registered is what the registry says of a run.
 type Registered struct {
-	Name      spec.RunName
-	Weight    float64
-	Archived  bool
-	CreatedBy string
-	CreatedAt time.Time
+	Entry
 	// Trouble is why this coordinator can neither lead it nor stand by; "" when it can.
 	Trouble string
 }
@@ -79,9 +81,9 @@ const (
 
 // note adds what the registry says of a run.
 func (r Registered) note(run *Run) {
-	created := r.CreatedAt.UTC()
 	run.Name, run.Weight, run.Archived, run.Trouble = r.Name, r.Weight, r.Archived, r.Trouble
-	run.CreatedBy, run.CreatedAt = r.CreatedBy, &created
+	run.CreatedBy, run.CreatedAt, run.EntryVersion = r.CreatedBy, &r.CreatedAt, r.Version
+	run.ChangedBy, run.ChangedAt, run.ChangeReason = r.ChangedBy, r.ChangedAt, r.Reason
 	switch {
 	case run.Role != "":
 	case r.Archived:
@@ -164,6 +166,16 @@ func (r *RunRequest) check() error {
 	return nil
 }
 
+// registryRun returns the registry and the run of the path.
+func (c *call) registryRun() (Registry, spec.RunName, error) {
+	registry, err := c.server.registered()
+	if err != nil {
+		return nil, "", err
+	}
+	name, err := c.pathRun()
+	return registry, name, err
+}
+
 // pathRun is the run of the path.
 func (c *call) pathRun() (spec.RunName, error) {
 	name, err := idOf(c.PathValue("run"))
@@ -173,11 +185,7 @@ func (c *call) pathRun() (spec.RunName, error) {
 // archiveRun lets a run go, or takes it up again. What a leader leaves running would have nobody to report to, so an
 // active run is only archived by force.
 func (c *call) archiveRun() error {
-	registry, err := c.server.registered()
-	if err != nil {
-		return err
-	}
-	name, err := c.pathRun()
+	registry, name, err := c.registryRun()
 	if err != nil {
 		return err
 	}
@@ -226,11 +234,7 @@ func (c *call) idle(name spec.RunName) error {
 }
 
 func (c *call) deleteRun() error {
-	registry, err := c.server.registered()
-	if err != nil {
-		return err
-	}
-	name, err := c.pathRun()
+	registry, name, err := c.registryRun()
 	if err != nil {
 		return err
 	}
@@ -261,11 +265,7 @@ func (c *call) runFiles() error {
 	if _, err := c.query(); err != nil {
 		return err
 	}
-	registry, err := c.server.registered()
-	if err != nil {
-		return err
-	}
-	name, err := c.pathRun()
+	registry, name, err := c.registryRun()
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ var routes = []route{
 	{method: http.MethodGet, path: "/runs", handle: (*call).listRuns},
 	{method: http.MethodPost, path: "/runs", changes: true, handle: (*call).createRun},
 	{method: http.MethodGet, path: "/runs/{run}", listed: true, handle: (*call).showRun},
+	{method: http.MethodGet, path: "/runs/{run}/entry", registry: true, handle: (*call).showEntry},
+	{method: http.MethodPut, path: "/runs/{run}/entry", listed: true, changes: true, handle: (*call).changeEntry},
 	{method: http.MethodPost, path: "/runs/{run}/archive", registry: true, changes: true, handle: (*call).archiveRun},
 	{method: http.MethodPost, path: "/runs/{run}/delete", registry: true, changes: true, handle: (*call).deleteRun},
 	{method: http.MethodGet, path: "/runs/{run}/files", registry: true, handle: (*call).runFiles},

@@ -58,7 +58,7 @@ func runOf(r Served, view *coordinator.View) Run {
 	}
 	s, meta, cfg := view.Status(), view.Meta(), view.Config()
 	run.Status, run.Reason, run.Epoch, run.PerMinute = string(s.Status), s.Reason, s.Epoch, s.PerMinute
-	run.Version = versionText(meta.SettingsVersion())
+	run.Version = VersionText(meta.SettingsVersion())
 	run.Counts, run.Totals, run.Tasks = countsOf(s.Counts), totalsOf(s.Counts), view.Size()
 	run.Objective, run.Best = objectiveOf(view.Objective()), bestOf(s.Best)
 	run.Paused, run.Drained = meta.Paused, meta.Drained

@@ -41,6 +41,11 @@ type Run struct {
 	Trouble   string     `json:"trouble,omitempty"`
 	CreatedBy string     `json:"created_by,omitempty"`
 	CreatedAt *time.Time `json:"created_at,omitempty"`
+	// EntryVersion is that of what is registered, which ChangedBy changed, archived or took up last.
+	EntryVersion string     `json:"entry_version,omitempty"`
+	ChangedBy    string     `json:"changed_by,omitempty"`
+	ChangedAt    *time.Time `json:"changed_at,omitempty"`
+	ChangeReason string     `json:"change_reason,omitempty"`
 }
 
 // RunRequest registers a run.
@@ -381,6 +386,7 @@ type Change struct {
 	Class   string       `json:"class,omitempty"`
 	Subtree bool         `json:"subtree,omitempty"`
 	Value   *Number      `json:"value,omitempty"` // the new priority or budget
+	What    string       `json:"what,omitempty"`  // of configure: what was changed
 	Count   int          `json:"count"`
 	By      string       `json:"by"`
 	Reason  string       `json:"reason,omitempty"`

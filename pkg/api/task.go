@@ -17,7 +17,7 @@ func taskOf(view *coordinator.View, row coordinator.Row) Task {
 	shown := Task{
 		ID: t.Spec.ID, Kind: t.Spec.Kind, Class: view.Class(t.Spec.Kind), State: t.State.String(), Cancelled: t.Cancelled,
 		Priority: Number(t.Priority), Parent: t.Parent, RetryOf: retryOf(&t.Spec), Seq: t.Seq,
-		Version: versionText(t.Version()), Attempt: t.Attempt, Failures: t.Failures, Lost: t.Lost, Preempted: t.Preempted,
+		Version: VersionText(t.Version()), Attempt: t.Attempt, Failures: t.Failures, Lost: t.Lost, Preempted: t.Preempted,
 		SubmittedAt: at(t.Submitted), StartedAt: at(t.Started), EndedAt: at(t.Ended),
 	}
 	if t.Lease != nil && t.State.Leased() {

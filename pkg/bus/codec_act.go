@@ -6,7 +6,7 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// act writes an Act: k kind, i task, o origin, c class, s subtree, v value, n count, b by, y reason, t wall clock.
+// act writes an Act: k kind, i task, o origin, c class, s subtree, v value, w what, n count, b by, y reason, t wall clock.
 func (w *wire) act(a *Act) {
 	mark := w.openMap()
 	fieldText(w, "k", a.Kind)
@@ -15,6 +15,7 @@ func (w *wire) act(a *Act) {
 	fieldText(w, "c", a.Class)
 	w.fieldBool("s", a.Subtree)
 	w.fieldFloat("v", a.Value)
+	fieldText(w, "w", a.What)
 	fieldInt(w, "n", a.Count)
 	fieldText(w, "b", a.By)
 	fieldText(w, "y", a.Reason)
@@ -38,6 +39,8 @@ func (c *cursor) act() (a Act) {
 			a.Subtree = c.bool()
 		case "v":
 			a.Value = c.float()
+		case "w":
+			a.What = c.text()
 		case "n":
 			a.Count = int(c.uint(math.MaxInt32))
 		case "b":

@@ -195,6 +195,9 @@ func withRef(ev engine.Event, ref uint64) engine.Event {
 	case engine.Drain:
 		ev.Ref = ref
 		return ev
+	case engine.Configured:
+		ev.Ref = ref
+		return ev
 	case engine.Interrupt:
 		ev.Ref = ref
 		return ev

@@ -145,6 +145,12 @@ func (e *Engine) pause(now Now, ev Pause) {
 	})
 }
 
+// configured notes what somebody did to the run outside of the engine.
+func (e *Engine) configured(now Now, ev Configured) {
+	e.acted(now, ev.Asked, 1, spec.Act{Kind: spec.ActConfigure, What: ev.What})
+	e.reply(Reply{Ref: ev.Ref})
+}
+
 // drain lets what is under way finish, and then ends the run.
 func (e *Engine) drain(now Now, ev Drain) {
 	e.control(now, ev.Ref, ev.Asked, spec.Act{Kind: spec.ActDrain}, func() { e.meta.Drained = true })

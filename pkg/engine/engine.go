@@ -93,6 +93,8 @@ func (e *Engine) Step(now Now, ev Event) {
 		e.drain(now, ev)
 	case SetBudget:
 		e.setBudget(now, ev)
+	case Configured:
+		e.configured(now, ev)
 	case DoorbellLost:
 		e.doorbellLost(now)
 	case Reconnected:

@@ -133,6 +133,14 @@ type Drain struct {
 	Asked
 }
 
+// Configured says that somebody has changed the run's entry in the registry. It leaves an act and decides nothing: what was changed
+// counts from the next term on.
+type Configured struct {
+	Ref  uint64
+	What string // in words
+	Asked
+}
+
 // SetBudget changes the cap on leases: of one class, or of the run if Class is empty. 0 returns to the configured value
 // (for a class: none). Nothing that runs is stopped.
 type SetBudget struct {
@@ -164,6 +172,7 @@ func (Reprioritise) event() {}
 func (Pause) event()        {}
 func (Drain) event()        {}
 func (SetBudget) event()    {}
+func (Configured) event()   {}
 func (DoorbellLost) event() {}
 func (Reconnected) event()  {}
 func (Stop) event()         {}

@@ -34,7 +34,7 @@ type Output struct {
 // NeedsAppend reports whether a record must be durable before the rest of the output may happen: because there is
 // something to write, or because an answer ends something on a worker and so must prove leadership.
 func (o *Output) NeedsAppend() bool {
-	return len(o.Changes) > 0 || o.Meta != nil || len(o.Stops) > 0 || len(o.Receipts) > 0
+	return len(o.Changes) > 0 || len(o.Acts) > 0 || o.Meta != nil || len(o.Stops) > 0 || len(o.Receipts) > 0
 }
 
 // Withdrawal names a doorbell message.

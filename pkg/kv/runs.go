@@ -34,10 +34,12 @@ type RunEntry struct {
 	Weight float64 `json:"weight"`
 	// Archived says that nobody leads the run; what it did is kept.
 	Archived bool `json:"archived,omitempty"`
-	// CreatedBy and CreatedAt say who registered the run, ChangedBy who archived it or took it up again, and Reason why.
+	// CreatedBy and CreatedAt say who registered the run, ChangedBy and ChangedAt who changed, archived or took it up again last,
+	// and Reason why.
 	CreatedBy string    `json:"created_by,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	ChangedBy string    `json:"changed_by,omitempty"`
+	ChangedAt time.Time `json:"changed_at,omitzero"`
 	Reason    string    `json:"reason,omitempty"`
 
 	// Revision is the entry's place in the registry: what Put must name to replace it.
@@ -212,5 +214,6 @@ func decodeRunEntry(data []byte) (e RunEntry, err error) {
 
 // runEntryFields are the keys that this build knows.
 var runEntryFields = []string{
-	"version", "name", "id", "workflow", "args", "dir", "budget", "weight", "archived", "created_by", "created_at", "changed_by", "reason",
+	"version", "name", "id", "workflow", "args", "dir", "budget", "weight", "archived", "created_by", "created_at", "changed_by", "changed_at",
+	"reason",
 }

@@ -14,6 +14,8 @@ type Act struct {
 	Subtree bool
 	// Value is the new priority (lower runs first) or the new budget (0: the configured one).
 	Value float64
+	// What says in words what became of a run's entry in the registry; "" for all other acts.
+	What string
 	// Count is how many tasks it reached.
 	Count int
 	// By says who asked, Reason why; Reason may be empty.
@@ -37,4 +39,5 @@ const (
 	ActResume       ActKind = "resume"
 	ActBudget       ActKind = "budget"
 	ActDrain        ActKind = "drain"
+	ActConfigure    ActKind = "configure"
 )
