@@ -244,9 +244,9 @@ func (c *cluster) workersWork() {
 func (c *cluster) takesTask(user, class string, run spec.RunName) {
 	c.t.Helper()
 	doorbell := bus.NewDoorbell(c.conns["coordinator"], bus.StreamOptions{}, func(subject string, err error) { c.t.Error(subject, err) })
-	must(c.t, doorbell.Publish(&bus.Dispatch{Run: run, Class: class, Task: spec.TaskSpec{ID: "t.1"}, Attempt: 1}, false))
+	must(c.t, doorbell.Publish([]*bus.Dispatch{&bus.Dispatch{Run: run, Class: class, Task: spec.TaskSpec{ID: "t.1"}, Attempt: 1}}, false))
 	puller := bus.NewPuller(c.conns[user], class, nil)
-	tasks, err := puller.Pull(c.t.Context(), 2, 10*time.Second)
+	tasks, err := puller.Pull(c.t.Context(), 10*time.Second)
 	if err != nil || len(tasks) != 1 || tasks[0].Run != run {
 		c.t.Fatalf("pulled %v, error %v", tasks, err)
 	}

@@ -169,7 +169,7 @@ func (v *victim) round(ctx context.Context) (time.Duration, error) {
 func (v *victim) watch(epoch uint64) (<-chan time.Time, func() error, error) {
 	dispatched := make(chan time.Time, 1)
 	subscription, err := v.conn.NATS().Subscribe(bus.TaskClassSubject(spec.ClassDefault), func(m *nats.Msg) {
-		if d, err := bus.DecodeDispatch(m.Data); err == nil && d.Run == v.args.Run && d.Epoch > epoch {
+		if d, err := bus.DecodeDispatches(m.Data); err == nil && d[0].Run == v.args.Run && d[0].Epoch > epoch {
 			select {
 			case dispatched <- time.Now():
 			default:

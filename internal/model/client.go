@@ -267,12 +267,16 @@ func (d *doorbell) Renew(ctx context.Context, class string) error {
 	})
 }
 
-func (d *doorbell) Publish(m *bus.Dispatch, more bool) error {
-	data, err := bus.EncodeDispatch(m)
+func (d *doorbell) Publish(ds []*bus.Dispatch, more bool) error {
+	data, err := bus.EncodeDispatches(ds)
 	if err != nil {
 		return err
 	}
+	m := ds[0]
 	subject := bus.TaskSubject(m.Class, m.Run, m.Task.ID, m.Attempt)
+	if len(ds) > 1 {
+		subject = bus.BatchSubject(m.Class, m.Run, d.c.server.unique())
+	}
 	if len(data) > bus.MaxPayloadDefault {
 		return fmt.Errorf("publish %s: %w", subject, bus.ErrTooLarge)
 	}

@@ -74,9 +74,9 @@ func (w *world) PublishResult(_ context.Context, run spec.RunName, m *bus.Result
 	return w.server.PublishResult(run, m)
 }
 
-func (w *world) Pull(ctx context.Context, class string, n int, wait time.Duration) ([]*bus.Dispatch, error) {
+func (w *world) Pull(ctx context.Context, class string, wait time.Duration) ([]*bus.Dispatch, error) {
 	for end := time.Now().Add(wait); ; time.Sleep(time.Millisecond) {
-		pulled, err := w.server.Pull(class, n, false)
+		pulled, err := w.server.Pull(class, false)
 		if len(pulled) > 0 || err != nil || ctx.Err() != nil || time.Now().After(end) {
 			return pulled, err
 		}

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type Server struct {
 	down    bool
 	streams map[string]*stream
 	created time.Time // of the newest stream
+	names   int       // given by unique
 	leads   map[string]int
 	uplinks []*listener[bus.Uplink]
 	demands []*listener[bus.Demand]
@@ -70,6 +72,14 @@ func (s *Server) Up() {
 			s.drop(name)
 		}
 	}
+}
+
+// unique returns a name that was not given before.
+func (s *Server) unique() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names++
+	return strconv.Itoa(s.names)
 }
 
 // IsDown reports whether the server is down.
@@ -363,9 +373,9 @@ func (s *Server) ReadResults(run spec.RunName, fn func(seq uint64, data []byte) 
 	return st.created, nil
 }
 
-// Pull takes at most n dispatched tasks of a class, oldest first. With kept they stay, as when the acknowledgement is
-// lost: they will be delivered again.
-func (s *Server) Pull(class string, n int, kept bool) ([]*bus.Dispatch, error) {
+// Pull takes the oldest message of a class. With kept it stays, as when the acknowledgement is lost: it will be delivered
+// again.
+func (s *Server) Pull(class string, kept bool) ([]*bus.Dispatch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, err := s.stream(bus.StreamTasks)
@@ -379,23 +389,15 @@ func (s *Server) Pull(class string, n int, kept bool) ([]*bus.Dispatch, error) {
 		return nil, nil
 	}
 	prefix := strings.TrimSuffix(bus.TaskClassSubject(class), ">")
-	var pulled []*bus.Dispatch
-	for i := 0; i < len(st.messages) && len(pulled) < n; i++ {
-		m := st.messages[i]
-		if !strings.HasPrefix(m.subject, prefix) {
-			continue
-		}
-		d, err := bus.DecodeDispatch(m.data)
-		if err != nil {
-			return pulled, err
-		}
-		pulled = append(pulled, d)
-		if !kept {
-			st.remove(m)
-			i--
+	for _, m := range st.messages {
+		if strings.HasPrefix(m.subject, prefix) {
+			if !kept {
+				st.remove(m)
+			}
+			return bus.DecodeDispatches(m.data)
 		}
 	}
-	return pulled, nil
+	return nil, nil
 }
 
 // ring stores a dispatched task; one that is there already is success.

@@ -158,10 +158,10 @@ func BenchmarkTaskRoundTrip(b *testing.B) {
 		n++
 		message := task("t")
 		message.Attempt = uint32(n)
-		if err := d.Publish(message, false); err != nil {
+		if err := d.Publish([]*bus.Dispatch{message}, false); err != nil {
 			b.Fatal(err)
 		}
-		tasks, err := puller.Pull(b.Context(), 1, 5*time.Second)
+		tasks, err := puller.Pull(b.Context(), 5*time.Second)
 		if err != nil || len(tasks) != 1 {
 			b.Fatalf("pulled %v, error %v", tasks, err)
 		}

@@ -160,7 +160,7 @@ func replicatedDoorbell(t *testing.T, c *bus.Conn, d bus.Doorbell) {
 	const tasks = 20
 	for range 5 { // all but the first are duplicates, some while the first is still under way
 		for n := range tasks {
-			if err := d.Publish(task(spec.TaskID(fmt.Sprint(n))), n < tasks-1); err != nil {
+			if err := d.Publish([]*bus.Dispatch{task(spec.TaskID(fmt.Sprint(n)))}, n < tasks-1); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -168,7 +168,7 @@ func replicatedDoorbell(t *testing.T, c *bus.Conn, d bus.Doorbell) {
 	got := map[spec.TaskID]bool{}
 	puller := bus.NewPuller(c, "cpu", nil)
 	for len(got) < tasks {
-		pulled, err := puller.Pull(t.Context(), 5, 5*time.Second)
+		pulled, err := puller.Pull(t.Context(), 5*time.Second)
 		if err != nil || len(pulled) == 0 {
 			t.Fatalf("pulled %v, error %v after %d", pulled, err, len(got))
 		}

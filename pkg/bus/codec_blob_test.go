@@ -29,11 +29,11 @@ func referred() *spec.Task {
 // Where a blob is named its bytes are left out.
 func TestBlobsInPlaceOfBytes(t *testing.T) {
 	task, stdin := storedTask(), spec.BlobOf([]byte("input"))
-	data, err := EncodeDispatch(&Dispatch{Version: 1, Run: "r", Task: task.Spec, Stdin: stdin})
+	data, err := encodeDispatch(&Dispatch{Version: 1, Run: "r", Task: task.Spec, Stdin: stdin})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := DecodeDispatch(data)
+	d, err := decodeDispatch(data)
 	if err != nil || d.Stdin != stdin || !reflect.DeepEqual(d.Task, referred().Spec) {
 		t.Errorf("got %+v, error %v", d, err)
 	}

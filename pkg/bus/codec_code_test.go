@@ -12,11 +12,11 @@ func TestCodeTravelsWithItsTask(t *testing.T) {
 	want := spec.TaskSpec{
 		ID: "003", Kind: "train", Payload: spec.Payload("{}"), Code: spec.Code{Bundle: spec.BlobOf([]byte("tree")), Commit: "c0ffee"},
 	}
-	data, err := EncodeDispatch(&Dispatch{Version: 1, Run: "r", Task: want})
+	data, err := encodeDispatch(&Dispatch{Version: 1, Run: "r", Task: want})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := DecodeDispatch(data); err != nil || !reflect.DeepEqual(d.Task, want) {
+	if d, err := decodeDispatch(data); err != nil || !reflect.DeepEqual(d.Task, want) {
 		t.Errorf("dispatched %+v, error %v", d, err)
 	}
 	task := &spec.Task{Spec: want, State: spec.StateQueued}

@@ -51,6 +51,7 @@ func fuzz(f *testing.F, form form) {
 }
 
 func FuzzDecodeDispatch(f *testing.F)      { fuzz(f, forms[0]) }
+func FuzzDecodeDispatches(f *testing.F)    { fuzz(f, forms[len(forms)-1]) }
 func FuzzDecodeUplink(f *testing.F)        { fuzz(f, forms[1]) }
 func FuzzDecodeAnswer(f *testing.F)        { fuzz(f, forms[2]) }
 func FuzzDecodeResultMessage(f *testing.F) { fuzz(f, forms[3]) }

@@ -18,17 +18,31 @@ func fieldList[T any](w *wire, key string, items []T, write func(*wire, *T)) {
 	}
 }
 
-// EncodeDispatch returns a doorbell message: v version, n run, u run UUID, e epoch, k class, t task (T if a blob holds its
-// payload or its input, C if it brings code: a worker that knows nothing of these must not take it for whole), a attempt, r recipe, i blob of its standard
-// input, l lease in nanoseconds, m the largest result, w the worker to avoid. A zero Version is written as MessageVersion, here and in the other messages.
-func EncodeDispatch(d *Dispatch) ([]byte, error) {
-	w := wire{out: make([]byte, 0, 256+len(d.Task.Payload))}
+// EncodeDispatches returns a doorbell message: one dispatch, or v version and b the dispatches.
+func EncodeDispatches(ds []*Dispatch) ([]byte, error) {
+	w := wire{out: make([]byte, 0, len(ds)*(512+len(ds[0].Task.Payload)))}
+	if len(ds) == 1 {
+		w.dispatch(ds[0])
+		return w.out, nil
+	}
 	mark := w.openMap()
-	fieldInt(&w, "v", messageVersion(d.Version))
-	fieldText(&w, "n", d.Run)
-	fieldText(&w, "u", d.RunID)
-	fieldUint(&w, "e", d.Epoch)
-	fieldText(&w, "k", d.Class)
+	fieldInt(&w, "v", MessageVersion)
+	fieldList(&w, "b", ds, func(w *wire, d **Dispatch) { w.dispatch(*d) })
+	w.closeMap(mark)
+	return w.out, nil
+}
+
+// dispatch writes a Dispatch: v version, n run, u run UUID, e epoch, k class, t task (T if a blob holds its payload or its input,
+// C if it brings code: a worker that knows nothing of these must not take it for whole), a attempt, r recipe, i blob of its
+// standard input, l lease in nanoseconds, m the largest result, w the worker to avoid. A zero Version is written as
+// MessageVersion, here and in the other messages.
+func (w *wire) dispatch(d *Dispatch) {
+	mark := w.openMap()
+	fieldInt(w, "v", messageVersion(d.Version))
+	fieldText(w, "n", d.Run)
+	fieldText(w, "u", d.RunID)
+	fieldUint(w, "e", d.Epoch)
+	fieldText(w, "k", d.Class)
 	switch {
 	case !d.Task.Code.IsZero():
 		w.key("C")
@@ -38,15 +52,14 @@ func EncodeDispatch(d *Dispatch) ([]byte, error) {
 		w.key("t")
 	}
 	w.taskSpec(&d.Task)
-	fieldUint(&w, "a", d.Attempt)
+	fieldUint(w, "a", d.Attempt)
 	w.key("r")
 	w.recipe(&d.Recipe)
 	w.fieldBlob("i", d.Stdin)
-	fieldInt(&w, "l", d.LeaseTTL)
-	fieldInt(&w, "m", d.ResultMax)
-	fieldText(&w, "w", d.Avoid)
+	fieldInt(w, "l", d.LeaseTTL)
+	fieldInt(w, "m", d.ResultMax)
+	fieldText(w, "w", d.Avoid)
 	w.closeMap(mark)
-	return w.out, nil
 }
 
 func messageVersion(v int) int {
@@ -56,9 +69,28 @@ func messageVersion(v int) int {
 	return v
 }
 
-// DecodeDispatch reads what EncodeDispatch wrote. The errors are *FormatError, as in the other messages.
-func DecodeDispatch(data []byte) (*Dispatch, error) {
+// DecodeDispatches reads what EncodeDispatches wrote. The errors are *FormatError, as in the other messages.
+func DecodeDispatches(data []byte) ([]*Dispatch, error) {
 	c := newCursor("dispatch", data)
+	var several []*Dispatch
+	one := c.dispatch(func(key []byte) bool {
+		if string(key) != "b" {
+			return false
+		}
+		several = listOf(c, BatchMax, func() *Dispatch { return c.dispatch(nil).named(c) })
+		return true
+	})
+	if len(several) == 0 {
+		several = []*Dispatch{one.named(c)}
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return several, nil
+}
+
+// dispatch reads one dispatch; other, unless nil, reads what is no field of it.
+func (c *cursor) dispatch(other func(key []byte) bool) *Dispatch {
 	d := &Dispatch{}
 	c.fields(nil, func(key []byte) bool {
 		switch string(key) {
@@ -87,17 +119,19 @@ func DecodeDispatch(data []byte) (*Dispatch, error) {
 		case "w":
 			d.Avoid = spec.WorkerID(c.text())
 		default:
-			return false
+			return other != nil && other(key)
 		}
 		return true
 	})
+	return d
+}
+
+// named fails the reading of a dispatch that names no run and task.
+func (d *Dispatch) named(c *cursor) *Dispatch {
 	if d.Run == "" || d.Task.ID == "" {
 		c.fail("names no run and task")
 	}
-	if c.err != nil {
-		return nil, c.err
-	}
-	return d, nil
+	return d
 }
 
 // recipe writes a Recipe: c argv, e environment, d directory, i standard input, t timeout, s stall timeout, g grace,
@@ -180,7 +214,7 @@ func (c *cursor) secret() (s spec.Secret) {
 }
 
 // EncodeUplink returns a worker's message: v version, w worker, b boot, h host, f full, x leaving, s slots, r running,
-// d finished, l labels, g GPUs, k breaker.
+// d finished, l labels, g GPUs, k breaker, m takes batches.
 func EncodeUplink(u *Uplink) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256)}
 	mark := w.openMap()
@@ -190,6 +224,7 @@ func EncodeUplink(u *Uplink) ([]byte, error) {
 	fieldText(&w, "h", u.Host)
 	w.fieldBool("f", u.Full)
 	w.fieldBool("x", u.Leaving)
+	w.fieldBool("m", u.Batches)
 	fieldList(&w, "s", u.Slots, (*wire).slots)
 	fieldList(&w, "r", u.Running, (*wire).holding)
 	fieldList(&w, "d", u.Finished, (*wire).attemptRef)
@@ -218,6 +253,8 @@ func DecodeUplink(data []byte) (*Uplink, error) {
 			u.Full = c.bool()
 		case "x":
 			u.Leaving = c.bool()
+		case "m":
+			u.Batches = c.bool()
 		case "s":
 			u.Slots = listOf(c, listedMax, c.slots)
 		case "r":

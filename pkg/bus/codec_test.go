@@ -45,8 +45,19 @@ func formOf[T any](name string, sealed byte, encode func(*T) ([]byte, error), de
 
 func asIs[T any](*T) {}
 
+// encodeDispatch and decodeDispatch are of a message with one dispatch.
+func encodeDispatch(d *Dispatch) ([]byte, error) { return EncodeDispatches([]*Dispatch{d}) }
+
+func decodeDispatch(data []byte) (*Dispatch, error) {
+	ds, err := DecodeDispatches(data)
+	if err != nil {
+		return nil, err
+	}
+	return ds[0], nil
+}
+
 var forms = []form{
-	formOf("dispatch", 0, EncodeDispatch, DecodeDispatch, asIs),
+	formOf("dispatch", 0, encodeDispatch, decodeDispatch, asIs),
 	formOf("uplink", 0, EncodeUplink, DecodeUplink, asIs),
 	formOf("answer", 0, EncodeAnswer, DecodeAnswer, asIs),
 	formOf("result message", 0, EncodeResultMessage, DecodeResultMessage, asIs),
@@ -73,6 +84,11 @@ var forms = []form{
 	formOf("mirror value", formValue, EncodeMirrorValue, DecodeMirrorValue, asIs),
 	formOf("rejection", 0, EncodeRejected, DecodeRejected, asIs),
 	formOf("demand", 0, EncodeDemand, DecodeDemand, asIs),
+	formOf("dispatches", 0, func(ds *[]*Dispatch) ([]byte, error) { return EncodeDispatches(*ds) },
+		func(data []byte) (*[]*Dispatch, error) {
+			ds, err := DecodeDispatches(data)
+			return &ds, err
+		}, func(ds *[]*Dispatch) { *ds = append(*ds, filled[Dispatch]()) }),
 }
 
 func eachForm(t *testing.T, test func(t *testing.T, f form, data []byte)) {
@@ -211,11 +227,11 @@ func TestMessageRoundTrip(t *testing.T) {
 				}),
 			},
 		}
-		data, err := EncodeDispatch(d)
+		data, err := encodeDispatch(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := DecodeDispatch(data); err != nil || !reflect.DeepEqual(got, d) {
+		if got, err := decodeDispatch(data); err != nil || !reflect.DeepEqual(got, d) {
 			t.Fatalf("got %s, error %v\nwant %s", dump(got), err, dump(d))
 		}
 		m := &ResultMessage{Version: 1, Worker: spec.WorkerID("w" + drawText(t, "worker")), Boot: drawUint64(t, "boot"),

@@ -152,10 +152,10 @@ func TestWorkerPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := doorbell.Publish(&bus.Dispatch{Run: "r", Class: class, Task: spec.TaskSpec{ID: "t"}, Attempt: 1}, false); err != nil {
+	if err := doorbell.Publish([]*bus.Dispatch{&bus.Dispatch{Run: "r", Class: class, Task: spec.TaskSpec{ID: "t"}, Attempt: 1}}, false); err != nil {
 		t.Fatal(err)
 	}
-	tasks, err := bus.NewPuller(worker, class, nil).Pull(t.Context(), 1, 5*time.Second)
+	tasks, err := bus.NewPuller(worker, class, nil).Pull(t.Context(), 5*time.Second)
 	if err != nil || len(tasks) != 1 {
 		t.Fatalf("pulled %v, error %v", tasks, err)
 	}

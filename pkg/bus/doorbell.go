@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"autoresearch/pkg/spec"
 )
@@ -79,15 +80,18 @@ func (d *doorbell) Renew(ctx context.Context, class string) error {
 
 // Publish also returns at once an error that is known at once: a message that is too large (ErrTooLarge), too much
 // under way, no connection.
-func (d *doorbell) Publish(m *Dispatch, more bool) error {
+func (d *doorbell) Publish(ds []*Dispatch, more bool) error {
 	if d.err != nil {
 		return d.err
 	}
-	data, err := EncodeDispatch(m)
+	data, err := EncodeDispatches(ds)
 	if err != nil {
 		return err
 	}
-	subject := TaskSubject(m.Class, m.Run, m.Task.ID, m.Attempt)
+	subject := TaskSubject(ds[0].Class, ds[0].Run, ds[0].Task.ID, ds[0].Attempt)
+	if len(ds) > 1 {
+		subject = BatchSubject(ds[0].Class, ds[0].Run, nuid.Next())
+	}
 	if more && d.unsure.Add(1) < doorbellAckEvery {
 		err = d.conn.nc.Publish(subject, data) // the stream takes none for an occupied subject
 	} else {

@@ -20,8 +20,9 @@ type (
 	Holding = spec.Holding
 )
 
-// Dispatch is the doorbell message: everything a generic worker needs to execute one attempt.
-// Subject: TaskSubject. Only the coordinator publishes it.
+// Dispatch is the doorbell message: everything a generic worker needs to execute one attempt. A message may hold several, for a
+// worker that has slots for all of them.
+// Subject: TaskSubject, or BatchSubject of several. Only the coordinator publishes it.
 type Dispatch struct {
 	Version int
 	Run     spec.RunName
@@ -42,6 +43,9 @@ type Dispatch struct {
 	ResultMax int64
 }
 
+// BatchMax is the most dispatches that one message holds.
+const BatchMax = 1024
+
 // Uplink is what a worker says to the leaders of all runs, over core NATS (it may be lost). A heartbeat (Full) lists all
 // it holds; a start notice (not Full) lists only new starts in Running.
 // Subject: UplinkSubject.
@@ -59,6 +63,8 @@ type Uplink struct {
 	Running []Holding
 	// Finished lists results sent but not yet receipted. (Bounded to the oldest 1000; the rest follow.)
 	Finished []AttemptRef
+	// Batches says that the worker takes messages with several dispatches.
+	Batches bool
 	// Labels, GPUs and Breaker (why the worker has taken itself out; "" when it has not) are for people to see, in full
 	// heartbeats.
 	Labels  []string

@@ -63,6 +63,12 @@ func TaskSubject(class string, run spec.RunName, task spec.TaskID, attempt uint3
 		spec.EncodeName(string(task)) + "." + strconv.FormatUint(uint64(attempt), 10)
 }
 
+// BatchSubject is where a message with several dispatches of a run lives: ar.task.<class>.<run>.~.<unique>. No task's name is
+// encoded as "~".
+func BatchSubject(class string, run spec.RunName, unique string) string {
+	return subjectTask + spec.EncodeName(class) + "." + spec.EncodeName(string(run)) + ".~." + unique
+}
+
 // TaskClassSubject is the filter of a class's consumer.
 func TaskClassSubject(class string) string { return subjectTask + spec.EncodeName(class) + ".>" }
 

@@ -74,11 +74,11 @@ type Doorbell interface {
 	// Renew makes the consumer of a class anew, where one delivers nothing although there is something. Workers that have
 	// the class's tasks keep them.
 	Renew(ctx context.Context, class string) error
-	// Publish sends one dispatch without waiting; a message that is there already (10071) is success. Other errors go
-	// to the function given at construction; with more, which says that another publish follows at once, perhaps to that
-	// one only.
-	Publish(d *Dispatch, more bool) error
-	// Purge removes an attempt's message if it is still there.
+	// Publish sends dispatches of one run and class as one message, without waiting. A message of one that is there already
+	// (10071) is success. Other errors go to the function given at construction; with more, which says that another publish
+	// follows at once, perhaps to that one only.
+	Publish(ds []*Dispatch, more bool) error
+	// Purge removes an attempt's message if it is still there; not from among several.
 	Purge(ctx context.Context, class string, run spec.RunName, task spec.TaskID, attempt uint32) error
 }
 

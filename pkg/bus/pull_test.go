@@ -33,7 +33,7 @@ func TestPullRemovesMalformedMessages(t *testing.T) {
 	if err := c.NATS().Publish(subject, []byte("noise")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Publish(task("good"), false); err != nil {
+	if err := d.Publish([]*bus.Dispatch{task("good")}, false); err != nil {
 		t.Fatal(err)
 	}
 	var malformed []string
@@ -46,7 +46,7 @@ func TestPullRemovesMalformedMessages(t *testing.T) {
 	})
 	var got []*bus.Dispatch
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && (len(got) == 0 || len(malformed) == 0); {
-		tasks, err := puller.Pull(t.Context(), 2, time.Second)
+		tasks, err := puller.Pull(t.Context(), time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestPullEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := bus.NewPuller(c, "cpu", nil).Pull(ctx, 1, time.Minute)
+		_, err := bus.NewPuller(c, "cpu", nil).Pull(ctx, time.Minute)
 		ended <- err
 	}()
 	cancel()
@@ -72,10 +72,10 @@ func TestPullEndsWithContext(t *testing.T) {
 		t.Fatalf("ended with %v", err)
 	}
 	// The request that was given up takes nothing.
-	if err := d.Publish(task("later"), false); err != nil {
+	if err := d.Publish([]*bus.Dispatch{task("later")}, false); err != nil {
 		t.Fatal(err)
 	}
-	tasks, err := bus.NewPuller(c, "cpu", nil).Pull(t.Context(), 1, 5*time.Second)
+	tasks, err := bus.NewPuller(c, "cpu", nil).Pull(t.Context(), 5*time.Second)
 	if err != nil || len(tasks) != 1 {
 		t.Fatalf("pulled %v, error %v", tasks, err)
 	}
@@ -91,7 +91,7 @@ func TestManyWorkersWait(t *testing.T) {
 	got := make(chan spec.TaskID, workers)
 	for range workers {
 		group.Go(func() {
-			tasks, err := bus.NewPuller(c, "cpu", nil).Pull(t.Context(), 1, 10*time.Second)
+			tasks, err := bus.NewPuller(c, "cpu", nil).Pull(t.Context(), 10*time.Second)
 			if err != nil {
 				t.Error(err)
 			}
@@ -101,7 +101,7 @@ func TestManyWorkersWait(t *testing.T) {
 		})
 	}
 	for n := range workers {
-		if err := d.Publish(task(spec.TaskID(rune('A'+n))), n < workers-1); err != nil {
+		if err := d.Publish([]*bus.Dispatch{task(spec.TaskID(rune('A' + n)))}, n < workers-1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,21 +117,21 @@ func TestPullWhileCutOff(t *testing.T) {
 	puller := bus.NewPuller(w.worker, "cpu", nil)
 	w.Down()
 	start := time.Now()
-	if _, err := puller.Pull(t.Context(), 1, time.Second); err == nil {
+	if _, err := puller.Pull(t.Context(), time.Second); err == nil {
 		t.Error("pulled without a server")
 	}
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("noticed after %v", took)
 	}
 	w.Up()
-	if _, err := puller.Pull(t.Context(), 1, time.Second); !errors.Is(err, bus.ErrMissing) {
+	if _, err := puller.Pull(t.Context(), time.Second); !errors.Is(err, bus.ErrMissing) {
 		t.Errorf("the restarted server has no doorbell: %v", err)
 	}
 	d := doorbellOf(t, w.leader)
-	if err := d.Publish(task("a"), false); err != nil {
+	if err := d.Publish([]*bus.Dispatch{task("a")}, false); err != nil {
 		t.Fatal(err)
 	}
-	if tasks, err := puller.Pull(t.Context(), 1, 5*time.Second); err != nil || len(tasks) != 1 {
+	if tasks, err := puller.Pull(t.Context(), 5*time.Second); err != nil || len(tasks) != 1 {
 		t.Errorf("pulled %v, error %v", tasks, err)
 	}
 }

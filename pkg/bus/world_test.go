@@ -145,9 +145,9 @@ func (w *world) PublishResult(ctx context.Context, run spec.RunName, m *bus.Resu
 	return w.worker.PublishResult(ctx, run, m.Worker, m)
 }
 
-func (w *world) Pull(ctx context.Context, class string, n int, wait time.Duration) ([]*bus.Dispatch, error) {
+func (w *world) Pull(ctx context.Context, class string, wait time.Duration) ([]*bus.Dispatch, error) {
 	puller := bus.NewPuller(w.worker, class, nil)
-	tasks, err := puller.Pull(ctx, n, wait)
+	tasks, err := puller.Pull(ctx, wait)
 	return tasks, errors.Join(err, puller.Close())
 }
 

@@ -74,7 +74,7 @@ func (c *courier) publish(ctx context.Context, d *bus.Dispatch) error {
 		}
 		d.Task.Stored = blob
 	}
-	err := c.doorbell.Publish(d, false)
+	err := c.doorbell.Publish([]*bus.Dispatch{d}, false)
 	if errors.Is(err, bus.ErrTooLarge) {
 		return fmt.Errorf("publish the task with its command: %w", err)
 	}

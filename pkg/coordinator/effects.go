@@ -9,12 +9,63 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// publish rings the doorbell for one dispatched task; more says that another follows. A task that can never be published
-// fails, as its report.
-func (l *leader) publish(t *spec.Task, more bool) {
-	if err := l.ring(t, more); err != nil {
-		l.failDispatch(t.Spec.ID, t.Attempt, err)
+// batchBytes is about how large a message with several dispatches may be; one alone may be larger.
+const batchBytes = 64 << 10
+
+// publish rings the doorbell for dispatched tasks: for several of a class with one message, as far as whichever worker takes it
+// has slots for them. What was published before goes alone, since a message of one replaces none that is there still.
+func (l *leader) publish(out *engine.Output) {
+	messages := l.batches(out.Publish[:len(out.Publish)-out.Again])
+	for _, t := range out.Publish[len(out.Publish)-out.Again:] {
+		if d := l.dispatch(t); d != nil {
+			messages = append(messages, []*bus.Dispatch{d})
+		}
 	}
+	for i, m := range messages {
+		l.ring(m, i < len(messages)-1)
+	}
+}
+
+// batches are the messages for newly dispatched tasks, in the order of their first.
+func (l *leader) batches(tasks []*spec.Task) (messages [][]*bus.Dispatch) {
+	filling := make(map[string]*batch)
+	for _, t := range tasks {
+		d := l.dispatch(t)
+		if d == nil {
+			continue
+		}
+		b, size := filling[d.Class], len(d.Task.Payload)+len(d.Recipe.Stdin)
+		if b == nil {
+			b = &batch{room: min(l.engine.Batch(d.Class, countOf(tasks, d.Class)), bus.BatchMax)}
+			filling[d.Class] = b
+		}
+		if b.count == b.room || b.size+size > batchBytes || b.count == 0 {
+			*b = batch{room: b.room, at: len(messages)}
+			messages = append(messages, nil)
+		}
+		messages[b.at] = append(messages[b.at], d)
+		b.count++
+		b.size += size
+	}
+	return messages
+}
+
+// batch is the message of a class to which dispatches are added.
+type batch struct {
+	room  int // for so many dispatches
+	at    int // its place among the turn's messages
+	count int
+	size  int // about, in bytes
+}
+
+// countOf counts the tasks of a class.
+func countOf(tasks []*spec.Task, class string) (count int) {
+	for _, t := range tasks {
+		if t.Lease.Class == class {
+			count++
+		}
+	}
+	return count
 }
 
 // unpublishable is told by the courier of what it could not publish.
@@ -34,31 +85,40 @@ func (l *leader) failDispatch(id spec.TaskID, attempt uint32, err error) {
 	}})
 }
 
-// ring publishes the doorbell message, by the courier where it is too large. It returns an error only for a task that can
-// never be published: one without a recipe, or without its payload. Any other trouble passes: the task is published again
-// when it is overdue.
-func (l *leader) ring(t *spec.Task, more bool) error {
+// dispatch makes a task's dispatch; nil for one that can never be published, without a recipe or its payload: it fails, as its
+// report.
+func (l *leader) dispatch(t *spec.Task) *bus.Dispatch {
 	if stored := t.Spec.Stored; !stored.IsZero() && t.Spec.Payload == nil {
-		return fmt.Errorf("its payload, blob %s, cannot be had: %w", stored, errBlobMissing)
+		l.failDispatch(t.Spec.ID, t.Attempt, fmt.Errorf("its payload, blob %s, cannot be had: %w", stored, errBlobMissing))
+		return nil
 	}
 	recipe, err := l.recipe(t.Spec)
 	if err != nil {
-		return err
+		l.failDispatch(t.Spec.ID, t.Attempt, err)
+		return nil
 	}
-	dispatch := &bus.Dispatch{
+	return &bus.Dispatch{
 		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
 		ResultMax: l.resultMax, Avoid: t.Lease.Avoid,
 	}
-	err = l.ports.doorbell.Publish(dispatch, more)
-	if errors.Is(err, bus.ErrTooLarge) {
-		l.courier.send(dispatch)
-		return nil
+}
+
+// ring publishes one doorbell message; more says that another follows. What is too large goes alone, and by the courier. Any
+// other trouble passes: a task is published again when it is overdue.
+func (l *leader) ring(ds []*bus.Dispatch, more bool) {
+	err := l.ports.doorbell.Publish(ds, more)
+	switch {
+	case err == nil:
+	case !errors.Is(err, bus.ErrTooLarge):
+		l.log.Warn("publish dispatched tasks", "task", ds[0].Task.ID, "attempt", ds[0].Attempt, "tasks", len(ds), "err", err)
+	case len(ds) == 1:
+		l.courier.send(ds[0])
+	default:
+		for i := range ds {
+			l.ring(ds[i:i+1], more || i < len(ds)-1)
+		}
 	}
-	if err != nil {
-		l.log.Warn("publish a dispatched task", "task", t.Spec.ID, "attempt", t.Attempt, "err", err)
-	}
-	return nil
 }
 
 // answer sends each worker one message with its stops, receipts and requests to send again.

@@ -38,7 +38,7 @@ func (h *hostile) claim() bus.AttemptRef {
 	var got []*bus.Dispatch
 	eventually(h.w.t, "a task is dispatched", func() bool {
 		var err error
-		got, err = puller.Pull(h.w.t.Context(), 1, 200*time.Millisecond)
+		got, err = puller.Pull(h.w.t.Context(), 200*time.Millisecond)
 		return err == nil && len(got) > 0
 	})
 	ref := bus.AttemptRef{Run: h.w.run, Task: got[0].Task.ID, Attempt: got[0].Attempt, Claim: 77}

@@ -274,9 +274,7 @@ func (l *leader) committed() *committed {
 // heartbeat or a caller.
 func (l *leader) perform(out *engine.Output) {
 	l.stalls.saw(l.host.Now(), out)
-	for i, t := range out.Publish {
-		l.publish(t, i < len(out.Publish)-1)
-	}
+	l.publish(out)
 	for _, w := range out.Purge {
 		l.sweeper.purge(w)
 	}

@@ -180,9 +180,11 @@ type witnessedDoorbell struct {
 	node *simNode
 }
 
-// Publish checks that the dispatch is journaled.
-func (d witnessedDoorbell) Publish(m *bus.Dispatch, more bool) error {
-	d.node.w.check.published(m)
-	d.node.w.tracef("%s publishes %s/%d", d.node.name, m.Task.ID, m.Attempt)
-	return d.Doorbell.Publish(m, more)
+// Publish checks that the dispatches are journaled.
+func (d witnessedDoorbell) Publish(ds []*bus.Dispatch, more bool) error {
+	for _, m := range ds {
+		d.node.w.check.published(m)
+		d.node.w.tracef("%s publishes %s/%d", d.node.name, m.Task.ID, m.Attempt)
+	}
+	return d.Doorbell.Publish(ds, more)
 }

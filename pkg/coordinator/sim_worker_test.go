@@ -15,6 +15,7 @@ type simWorker struct {
 	w       *simulation
 	id      spec.WorkerID
 	classes []spec.ClassSlots // Total of each
+	batches bool              // it takes several tasks at once
 
 	boot     uint64
 	life     int // raised by a crash: what the former process had planned is void
@@ -186,9 +187,9 @@ func (k *simWorker) pull(class string) {
 	if free <= 0 || k.leaving || k.paused || !k.reaches() {
 		return
 	}
-	dispatches, err := k.w.server.Pull(class, free, k.w.chance(k.w.plan.twice))
-	if err != nil {
-		return // the leader makes the doorbell
+	dispatches, err := k.w.server.Pull(class, k.w.chance(k.w.plan.twice))
+	if err != nil || len(dispatches) == 0 {
+		return // the leader makes the doorbell, or it will ring
 	}
 	for _, d := range dispatches {
 		k.pulled[class]++
@@ -199,6 +200,7 @@ func (k *simWorker) pull(class string) {
 			}
 		})
 	}
+	k.after(k.w.latency(), func() { k.pull(class) })
 }
 
 // begin claims a dispatch and runs it.
@@ -220,7 +222,10 @@ func (k *simWorker) begin(d *bus.Dispatch) {
 	k.w.tracef("%s begins %s", k.id, refName(ref))
 	k.after(k.w.upTo(5*time.Millisecond), func() { k.notice(a) })
 	k.fetch(a)
-	if k.leaving {
+	switch {
+	case k.busy(a.class) > k.slots(a.class):
+		k.stop(a, spec.CauseDeclined)
+	case k.leaving:
 		k.stop(a, spec.CausePreempted)
 	}
 }
@@ -260,7 +265,8 @@ func (k *simWorker) end(a *simAttempt, failure *spec.FailureRecord) {
 		k.drop(a)
 		return
 	}
-	preempted := a.stop == spec.CausePreempted && failure != nil && failure.Cause() == spec.CausePreempted
+	handedBack := a.stop == spec.CausePreempted || a.stop == spec.CauseDeclined
+	preempted := handedBack && failure != nil && failure.Cause() == a.stop
 	body, err := bus.EncodeResult(spec.TaskResult{
 		Attempt: a.ref.Attempt, Worker: k.id, Failure: failure, Metrics: map[string]float64{"claim": float64(a.ref.Claim % 1000)},
 		Output: k.w.output(failure),
@@ -376,7 +382,7 @@ func (k *simWorker) heartbeat() {
 }
 
 func (k *simWorker) sayAll() {
-	u := bus.Uplink{Full: true, Leaving: k.leaving}
+	u := bus.Uplink{Full: true, Leaving: k.leaving, Batches: k.batches}
 	for _, c := range k.classes {
 		free := max(0, c.Total-k.busy(c.Class))
 		if k.leaving {

@@ -304,6 +304,7 @@ func (w *simulation) build() {
 		if i == 0 {
 			k.classes = append(k.classes, spec.ClassSlots{Class: "gpu", Total: 1 + w.number(2)})
 		}
+		k.batches = w.chance(.7)
 		w.server.ListenControl(k.id, k.hear)
 		w.workers = append(w.workers, k)
 		k.start()

@@ -9,15 +9,16 @@ import (
 
 // class is a pool of equal slots and the queue of tasks that are ready for it.
 type class struct {
-	name   string
-	ready  pqueue[queued]
-	leases int // dispatched and running tasks of the class
-	away   int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
-	slots  int // what workers offer this run: the slots of its attempts that they hold (a base's: in any of its classes), and free ones
-	total  int // all that workers offer any run
-	share  int // how many of them are this run's
-	paused bool
-	budget int // cap on leases; 0: none
+	name      string
+	ready     pqueue[queued]
+	leases    int // dispatched and running tasks of the class
+	unclaimed int // dispatched ones
+	away      int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
+	slots     int // what workers offer this run: the slots of its attempts that they hold (a base's: in any of its classes), and free ones
+	total     int // all that workers offer any run
+	share     int // how many of them are this run's
+	paused    bool
+	budget    int // cap on leases; 0: none
 
 	// base is the class whose slots this one uses on workers with the labels that it requires (spec.ClassRequiring); nil for a
 	// class of its own. requiring are those that use this one's.
@@ -204,6 +205,7 @@ func (e *Engine) leave(now Now, t *task) {
 		}
 	case spec.StateDispatched:
 		e.counts.Dispatched--
+		e.class(t.Lease.Class).unclaimed--
 		e.countLease(t, -1)
 	case spec.StateRunning:
 		e.counts.Running--
@@ -228,6 +230,7 @@ func (e *Engine) place(now Now, t *task) {
 		e.placeInQueue(t)
 	case spec.StateDispatched:
 		e.counts.Dispatched++
+		e.class(t.Lease.Class).unclaimed++
 		e.countLease(t, 1)
 		e.arm(t, min(t.Lease.Until, t.rangAt+e.cfg.Overdue))
 	case spec.StateRunning:

@@ -69,6 +69,8 @@ type Heartbeat struct {
 	Finished []spec.AttemptRef
 	// Others is how many attempts of other runs the worker runs.
 	Others int
+	// Batches says that the worker takes several tasks at once.
+	Batches bool
 }
 
 // Demand is what another run says it wants of the slots that runs share. It counts for Config.DemandTTL.

@@ -13,6 +13,7 @@ type worker struct {
 	id        spec.WorkerID
 	boot      uint64 // of the newest process that sent a full heartbeat, or of the first that was heard
 	lastHeard spec.EngineTime
+	batches   bool             // it takes several tasks at once
 	offering  bool             // a full heartbeat stands that offers slots; else what it holds is away
 	slots     map[*class]offer // what it offers, part of class.slots and class.total
 	offered   []*class         // the keys of slots, in a fixed order
@@ -93,6 +94,7 @@ func (e *Engine) forget(now Now) {
 func (e *Engine) offer(w *worker, hb Heartbeat) {
 	e.withdrawOffer(w)
 	e.setOffering(w, !hb.Leaving)
+	w.batches = hb.Batches
 	if hb.Leaving {
 		return
 	}

@@ -69,25 +69,21 @@ func BenchmarkCommand(b *testing.B) {
 	}
 }
 
-// feedLink brings as many tasks as are asked for and receipts every result at once.
+// feedLink brings a task at each request and receipts every result at once.
 type feedLink struct {
 	*testLink
 	given, left, reported int
 	finished              chan struct{}
 }
 
-func (l *feedLink) pull(ctx context.Context, _ string, n int, _ time.Duration) (got []*bus.Dispatch, err error) {
-	n = min(n, l.left)
-	if n == 0 {
+func (l *feedLink) pull(ctx context.Context, _ string, _ time.Duration) ([]*bus.Dispatch, error) {
+	if l.left == 0 {
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	}
-	l.left -= n
-	for range n {
-		l.given++
-		got = append(got, dispatch(taskID(l.given)))
-	}
-	return got, nil
+	l.left--
+	l.given++
+	return []*bus.Dispatch{dispatch(taskID(l.given))}, nil
 }
 
 func (l *feedLink) publish(_ context.Context, _ spec.RunName, m *bus.ResultMessage) error {

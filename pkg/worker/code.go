@@ -133,11 +133,10 @@ const codeFilesMax = 1_000_000
 
 // removeCode removes the source tree of an attempt that has ended: its bundle is kept.
 func (w *worker) removeCode(a *attempt) {
-	files := w.filesOf(a)
-	if files.code == "" {
+	if a.dispatch.Task.Code.IsZero() {
 		return
 	}
-	if err := os.RemoveAll(files.code); err != nil {
+	if err := os.RemoveAll(w.filesOf(a).code); err != nil {
 		w.log.Warn("cannot remove an attempt's source tree", "run", a.ref.Run, "task", a.ref.Task, "attempt", a.ref.Attempt, "error", err)
 	}
 }

@@ -45,7 +45,7 @@ func (w *worker) runCommand(a *attempt) outcome {
 		e.stop, e.stall = a.stopCause(), a.stall
 	}
 	w.gatherEvidence(&e, out, oomsBefore)
-	return e.outcome(files.result, max(resultFileMin, a.dispatch.ResultMax), out.proposal)
+	return e.outcome(files.result(), max(resultFileMin, a.dispatch.ResultMax), out.proposal)
 }
 
 // notStarted is the outcome of a command that did not run: because it could not be started, or was stopped before.
@@ -108,11 +108,11 @@ type captured struct {
 // capture opens the logs of an attempt and routes its output: to disk, to progress, to the end of standard error that
 // failures show, and for a proposer to its proposal.
 func (w *worker) capture(a *attempt, files attemptFiles) (*captured, error) {
-	stdout, err := createLog(files.stdout, w.o.OutputMax)
+	stdout, err := createLog(files.stdout(), w.o.OutputMax)
 	if err != nil {
 		return nil, err
 	}
-	stderr, err := createLog(files.stderr, w.o.OutputMax)
+	stderr, err := createLog(files.stderr(), w.o.OutputMax)
 	if err != nil {
 		return nil, errors.Join(err, stdout.close())
 	}

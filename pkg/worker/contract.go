@@ -48,27 +48,27 @@ const (
 // resultFileMin is how large a result file may be whatever the leader takes, in bytes: encoded it may be smaller.
 const resultFileMin = 8 << 20
 
-// attemptFiles are the paths of one attempt.
-type attemptFiles struct{ dir, task, result, stdout, stderr, checkpoint, artifacts, code string }
+// attemptFiles are the paths of one attempt: its directory, where its checkpoints go, its source tree (empty without one), and
+// what lies in the directory.
+type attemptFiles struct{ dir, checkpoint, code string }
+
+func (f attemptFiles) task() string      { return f.within(taskFileName) }
+func (f attemptFiles) result() string    { return f.within(resultFileName) }
+func (f attemptFiles) stdout() string    { return f.within(stdoutFileName) }
+func (f attemptFiles) stderr() string    { return f.within(stderrFileName) }
+func (f attemptFiles) artifacts() string { return f.within(artifactsDirName) }
+
+func (f attemptFiles) within(name string) string { return f.dir + string(filepath.Separator) + name }
 
 // filesOf names the files of an attempt; none exists yet.
 func (w *worker) filesOf(a *attempt) attemptFiles {
-	dir := w.o.AttemptDir(a.ref.Run, a.ref.Task, a.ref.Attempt)
-	within := dir + string(filepath.Separator)
-	files := attemptFiles{
-		dir:        dir,
-		task:       within + taskFileName,
-		result:     within + resultFileName,
-		stdout:     within + stdoutFileName,
-		stderr:     within + stderrFileName,
-		checkpoint: within + checkpointDirName,
-		artifacts:  within + artifactsDirName,
-	}
+	files := attemptFiles{dir: w.o.AttemptDir(a.ref.Run, a.ref.Task, a.ref.Attempt)}
+	files.checkpoint = files.within(checkpointDirName)
 	if w.o.CheckpointRoot != "" {
 		files.checkpoint = w.checkpointDir(a, a.ref.Attempt)
 	}
 	if !a.dispatch.Task.Code.IsZero() {
-		files.code = within + codeTreeName
+		files.code = files.within(codeTreeName)
 	}
 	return files
 }
@@ -122,17 +122,17 @@ func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err erro
 	if err := makeDir(files.dir); err != nil {
 		return false, fmt.Errorf("make attempt directory: %w", err)
 	}
-	if err := os.RemoveAll(files.result); err != nil {
+	if err := os.RemoveAll(files.result()); err != nil {
 		return false, fmt.Errorf("remove an old result: %w", err)
 	}
-	if err := os.RemoveAll(files.artifacts); err != nil {
+	if err := os.RemoveAll(files.artifacts()); err != nil {
 		return false, fmt.Errorf("remove old artifacts: %w", err)
 	}
-	if err := makeDir(files.artifacts); err != nil {
+	if err := makeDir(files.artifacts()); err != nil {
 		return false, fmt.Errorf("make artifacts directory: %w", err)
 	}
 	task := append(a.dispatch.Task.AppendJSON(nil), '\n')
-	if err := os.WriteFile(files.task, task, 0o644); err != nil {
+	if err := os.WriteFile(files.task(), task, 0o644); err != nil {
 		return false, fmt.Errorf("write task file: %w", err)
 	}
 	if resumed, err = w.seedCheckpoint(a, files.checkpoint); err != nil {
@@ -163,10 +163,10 @@ func (w *worker) environment(a *attempt, files attemptFiles, resumed bool) ([]st
 		EnvRun+"="+string(a.ref.Run),
 		EnvAttempt+"="+strconv.FormatUint(uint64(a.ref.Attempt), 10),
 		EnvKind+"="+a.dispatch.Task.Kind,
-		EnvTaskFile+"="+files.task,
-		EnvResultFile+"="+files.result,
+		EnvTaskFile+"="+files.task(),
+		EnvResultFile+"="+files.result(),
 		EnvCheckpointDir+"="+files.checkpoint,
-		EnvArtifactsDir+"="+files.artifacts,
+		EnvArtifactsDir+"="+files.artifacts(),
 	)
 	if files.code != "" {
 		env = append(env, EnvCodeDir+"="+files.code)

@@ -242,7 +242,7 @@ type latePull struct {
 	pulled chan struct{}
 }
 
-func (l *latePull) pull(ctx context.Context, _ string, _ int, _ time.Duration) ([]*bus.Dispatch, error) {
+func (l *latePull) pull(ctx context.Context, _ string, _ time.Duration) ([]*bus.Dispatch, error) {
 	close(l.pulled)
 	<-ctx.Done()
 	time.Sleep(20 * time.Millisecond) // the worker notices that it leaves

@@ -38,6 +38,8 @@ type testLink struct {
 	answer  func(bus.Answer)
 	again   func()
 	refused int // publishes answered with publishErr
+	// together is how many tasks a message holds; 1 when 0.
+	together int
 }
 
 // loggedMessage is a piece of an attempt's output that was published.
@@ -58,7 +60,7 @@ func (l *testLink) change(fn func()) {
 	l.changed.fire()
 }
 
-func (l *testLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
+func (l *testLink) pull(ctx context.Context, class string, expiry time.Duration) ([]*bus.Dispatch, error) {
 	timer := time.NewTimer(expiry)
 	defer timer.Stop()
 	l.change(func() { l.pulls++ })
@@ -66,7 +68,7 @@ func (l *testLink) pull(ctx context.Context, class string, n int, expiry time.Du
 		l.mu.Lock()
 		news := l.changed.wait()
 		err := l.pullErr[class]
-		got := l.tasks[class][:min(n, len(l.tasks[class]))]
+		got := l.tasks[class][:min(max(1, l.together), len(l.tasks[class]))]
 		l.tasks[class] = l.tasks[class][len(got):]
 		l.mu.Unlock()
 		if err != nil || len(got) > 0 {

@@ -50,6 +50,7 @@ func (w *worker) pauseNotice(ctx context.Context) {
 // that loop has ended.
 func (w *worker) heartbeat() (next time.Duration) {
 	u, lease := w.ledger.heartbeat()
+	u.Batches = true
 	u.Labels, u.GPUs = w.o.Labels, w.ledger.gpuStatus()
 	_, u.Breaker, _ = w.breaker.state(time.Now())
 	w.sendUplink(u)

@@ -158,7 +158,7 @@ func (l *ledger) hold(a *attempt) bool {
 	}
 	l.running[key] = a
 	l.fresh = append(l.fresh, a)
-	a.surplus = len(a.pool.sharers) > 0 && a.pool.busy+a.pool.out >= a.pool.size
+	a.surplus = a.pool.busy+a.pool.out >= a.pool.size
 	a.pool.busy++
 	a.unit = a.pool.take(a.started)
 	l.active++

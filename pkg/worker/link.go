@@ -12,10 +12,10 @@ import (
 
 // link is all that the worker needs of NATS. Its methods may be called concurrently.
 type link interface {
-	// pull waits for at most expiry and returns up to n dispatches of a class as soon as there is one; none is no error.
-	// What it returns is the caller's, also beside an error. One goroutine pulls for a class; n is the number of its free
-	// slots, which may be asked for until stopPulling, or an error, ends that.
-	pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error)
+	// pull waits for at most expiry and returns the dispatches of one message of a class as soon as there is one; none is no
+	// error. What it returns is the caller's, also beside an error. One goroutine pulls for a class; what it asks for may come
+	// until stopPulling, or an error, ends that.
+	pull(ctx context.Context, class string, expiry time.Duration) ([]*bus.Dispatch, error)
 	stopPulling(class string) error
 	// publish returns nil once the message is stored.
 	publish(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error
@@ -83,8 +83,8 @@ func (l *busLink) puller(class string) *bus.Puller {
 	return p
 }
 
-func (l *busLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
-	return l.puller(class).Pull(ctx, n, expiry)
+func (l *busLink) pull(ctx context.Context, class string, expiry time.Duration) ([]*bus.Dispatch, error) {
+	return l.puller(class).Pull(ctx, expiry)
 }
 
 func (l *busLink) stopPulling(class string) error { return l.puller(class).Close() }

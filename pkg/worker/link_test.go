@@ -137,7 +137,7 @@ func (l *leader) until(what string, condition func() bool) {
 func (l *leader) publish(d *bus.Dispatch) {
 	l.t.Helper()
 	d.Run = l.run
-	if err := l.doorbell.Publish(d, false); err != nil {
+	if err := l.doorbell.Publish([]*bus.Dispatch{d}, false); err != nil {
 		l.t.Fatal(err)
 	}
 }

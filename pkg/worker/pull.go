@@ -19,8 +19,8 @@ const (
 
 var errPullStalled = errors.New("the pull stalled")
 
-// pullLoop keeps one class's free slots busy until ctx is done: wait for free slots, ask for as many dispatches, start each
-// as it arrives. There is never more asked for than there are slots, so nothing waits in this process.
+// pullLoop keeps one class's free slots busy until ctx is done: wait for free slots, ask for a message, start what it holds.
+// The leader puts no more into one than any worker has slots for, so nothing waits in this process.
 func (w *worker) pullLoop(ctx context.Context, p *pool) {
 	defer func() {
 		if err := w.link.stopPulling(p.class); err != nil {
@@ -29,9 +29,9 @@ func (w *worker) pullLoop(ctx context.Context, p *pool) {
 	}()
 	failures, probe := 0, false
 	for ctx.Err() == nil {
-		free := w.ledger.offered(p)
-		w.ledger.setWanting(p, free > 0, time.Now())
-		if free == 0 {
+		free := w.ledger.offered(p) > 0
+		w.ledger.setWanting(p, free, time.Now())
+		if !free {
 			w.awaitRoom(ctx, p)
 			continue
 		}
@@ -39,7 +39,7 @@ func (w *worker) pullLoop(ctx context.Context, p *pool) {
 		if probe {
 			expiry = pullProbe
 		}
-		err := w.pull(ctx, p, free, expiry)
+		err := w.pull(ctx, p, expiry)
 		switch {
 		case ctx.Err() != nil, errors.Is(err, errShared):
 		case err != nil:
@@ -73,13 +73,13 @@ func (w *worker) awaitRoom(ctx context.Context, p *pool) {
 }
 
 // pull makes one request. The context is the watchdog: a request that outlives its expiry is given up.
-func (w *worker) pull(ctx context.Context, p *pool, batch int, expiry time.Duration) error {
+func (w *worker) pull(ctx context.Context, p *pool, expiry time.Duration) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	ctx, cancel := context.WithTimeoutCause(ctx, expiry+pullGrace, errPullStalled)
 	defer cancel()
 	w.ledger.asking(p, giveUp)
-	dispatches, err := w.link.pull(ctx, p.class, batch, expiry)
+	dispatches, err := w.link.pull(ctx, p.class, expiry)
 	w.ledger.asking(p, nil)
 	w.start(p, dispatches) // with an error too: they are ours
 	return err

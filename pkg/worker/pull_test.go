@@ -45,6 +45,39 @@ func TestSlotsBoundWhatRuns(t *testing.T) {
 	})
 }
 
+// TestBatch: all tasks of a message start at once; what there is no slot for is handed back.
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	link := newTestLink()
+	link.together = 5
+	for i := range link.together {
+		link.tasks[testClass] = append(link.tasks[testClass], dispatch(taskID(i)))
+	}
+	o := testOptions(t)
+	o.Slots[testClass] = 3
+	var begun atomic.Int32
+	begunAll := make(chan struct{}, 1)
+	o.Runners = map[string]spec.Runner{"train": spec.RunnerFunc(func(_ context.Context, _ spec.Attempt) (spec.TaskResult, error) {
+		if begun.Add(1) == 3 {
+			notify(begunAll)
+		}
+		<-begunAll // all three run at the same time
+		notify(begunAll)
+		return spec.TaskResult{}, nil
+	})}
+	b := restart(t, o, link)
+	b.until("all are reported", func() bool { return len(b.reports()) == 5 })
+	declined := 0
+	for _, r := range b.reports() {
+		if r.Preempted && r.Failure.Cause() == spec.CauseDeclined {
+			declined++
+		}
+	}
+	if declined != 2 || begun.Load() != 3 {
+		t.Errorf("%d ran and %d were handed back", begun.Load(), declined)
+	}
+}
+
 // TestDeafClass: a class whose pulls fail offers nothing, says so at once, tries with growing pauses, and is back as soon
 // as a pull works.
 func TestDeafClass(t *testing.T) {
@@ -143,12 +176,12 @@ type stallingLink struct {
 	stalls atomic.Int32
 }
 
-func (l *stallingLink) pull(ctx context.Context, class string, n int, expiry time.Duration) ([]*bus.Dispatch, error) {
+func (l *stallingLink) pull(ctx context.Context, class string, expiry time.Duration) ([]*bus.Dispatch, error) {
 	if l.stalls.Add(-1) >= 0 {
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	}
-	return l.testLink.pull(ctx, class, n, expiry)
+	return l.testLink.pull(ctx, class, expiry)
 }
 
 func TestBackoff(t *testing.T) {

@@ -18,6 +18,7 @@ func TestDoorbell(t *testing.T, newWorld func(t *testing.T) World) {
 		"Empty":           doorbellEmpty,
 		"Duplicates":      doorbellDuplicates,
 		"Burst":           doorbellBurst,
+		"Batch":           doorbellBatch,
 		"Classes":         doorbellClasses,
 		"Purge":           doorbellPurge,
 		"Missing":         doorbellMissing,
@@ -54,6 +55,11 @@ func ensure(t *testing.T, d bus.Doorbell, want bool, classes ...string) {
 	}
 }
 
+// ring publishes a message of one dispatch.
+func ring(d bus.Doorbell, m *bus.Dispatch, more bool) error {
+	return d.Publish([]*bus.Dispatch{m}, more)
+}
+
 func dispatch(class string, task spec.TaskID, attempt uint32) *bus.Dispatch {
 	return &bus.Dispatch{
 		Run: run, RunID: "uuid", Epoch: 3, Class: class, Attempt: attempt, LeaseTTL: time.Minute,
@@ -66,7 +72,7 @@ func dispatch(class string, task spec.TaskID, attempt uint32) *bus.Dispatch {
 func pullAll(t *testing.T, w World, class string, want int) (ids []spec.TaskID) {
 	t.Helper()
 	for len(ids) < want {
-		tasks, err := w.Pull(deadline(t), class, want-len(ids), patience/2)
+		tasks, err := w.Pull(deadline(t), class, patience/2)
 		must(t, err)
 		for _, task := range tasks {
 			ids = append(ids, task.Task.ID)
@@ -81,7 +87,7 @@ func pullAll(t *testing.T, w World, class string, want int) (ids []spec.TaskID) 
 
 func wantNothing(t *testing.T, w World, class string) {
 	t.Helper()
-	if tasks, err := w.Pull(deadline(t), class, 10, pullWait); err != nil || len(tasks) != 0 {
+	if tasks, err := w.Pull(deadline(t), class, pullWait); err != nil || len(tasks) != 0 {
 		t.Fatalf("pulled %+v, error %v", tasks, err)
 	}
 }
@@ -89,8 +95,8 @@ func wantNothing(t *testing.T, w World, class string) {
 func doorbellPull(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	sent := dispatch("cpu", "a.b*>", 2)
-	must(t, d.Publish(sent, false))
-	tasks, err := w.Pull(deadline(t), "cpu", 4, patience/2)
+	must(t, ring(d, sent, false))
+	tasks, err := w.Pull(deadline(t), "cpu", patience/2)
 	must(t, err)
 	if len(tasks) != 1 {
 		t.Fatalf("%d tasks", len(tasks))
@@ -106,7 +112,7 @@ func doorbellWaits(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	got := make(chan []spec.TaskID)
 	go func() {
-		tasks, err := w.Pull(t.Context(), "cpu", 4, patience/2)
+		tasks, err := w.Pull(t.Context(), "cpu", patience/2)
 		var ids []spec.TaskID
 		for _, task := range tasks {
 			ids = append(ids, task.Task.ID)
@@ -116,7 +122,7 @@ func doorbellWaits(t *testing.T, w World) {
 		}
 		got <- ids
 	}()
-	must(t, d.Publish(dispatch("cpu", "late", 1), false))
+	must(t, ring(d, dispatch("cpu", "late", 1), false))
 	if ids := next(t, got); !slices.Equal(ids, []spec.TaskID{"late"}) {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -130,14 +136,14 @@ func doorbellEmpty(t *testing.T, w World) {
 func doorbellDuplicates(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	for range 5 {
-		must(t, d.Publish(dispatch("cpu", "a", 1), false))
+		must(t, ring(d, dispatch("cpu", "a", 1), false))
 	}
-	must(t, d.Publish(dispatch("cpu", "a", 2), false))
+	must(t, ring(d, dispatch("cpu", "a", 2), false))
 	if ids := pullAll(t, w, "cpu", 2); !slices.Equal(ids, []spec.TaskID{"a", "a"}) {
 		t.Fatalf("pulled %v", ids)
 	}
 	wantNothing(t, w, "cpu")
-	must(t, d.Publish(dispatch("cpu", "a", 1), false)) // taken, so its place is free again
+	must(t, ring(d, dispatch("cpu", "a", 1), false)) // taken, so its place is free again
 	pullAll(t, w, "cpu", 1)
 }
 
@@ -147,16 +153,16 @@ func doorbellBurst(t *testing.T, w World) {
 	const tasks = 300
 	first := dispatch("cpu", "first", 1)
 	first.Epoch = 1
-	must(t, d.Publish(first, true))
+	must(t, ring(d, first, true))
 	for n := range uint32(tasks) {
-		must(t, d.Publish(dispatch("cpu", "a", n+1), true))
+		must(t, ring(d, dispatch("cpu", "a", n+1), true))
 	}
-	must(t, d.Publish(dispatch("cpu", "first", 1), true))
-	must(t, d.Publish(dispatch("cpu", "last", 1), false))
+	must(t, ring(d, dispatch("cpu", "first", 1), true))
+	must(t, ring(d, dispatch("cpu", "last", 1), false))
 	w.Await(bus.StreamTasks, tasks+2) // before the first is taken, or its double would find its place free
 	var ids []spec.TaskID
 	for len(ids) < tasks+2 {
-		pulled, err := w.Pull(deadline(t), "cpu", tasks+2-len(ids), patience/2)
+		pulled, err := w.Pull(deadline(t), "cpu", patience/2)
 		must(t, err)
 		if len(pulled) == 0 {
 			t.Fatalf("only %d came", len(ids))
@@ -171,10 +177,29 @@ func doorbellBurst(t *testing.T, w World) {
 	wantNothing(t, w, "cpu")
 }
 
+// doorbellBatch publishes several as one message: one pull brings them all, and a purge of one leaves it there.
+func doorbellBatch(t *testing.T, w World) {
+	d := newDoorbell(t, w)
+	for range 2 { // each has a place of its own
+		must(t, d.Publish([]*bus.Dispatch{dispatch("cpu", "a", 1), dispatch("cpu", "b", 1), dispatch("cpu", "c", 2)}, false))
+	}
+	must(t, ring(d, dispatch("cpu", "b", 1), false))
+	w.Await(bus.StreamTasks, 3)
+	must(t, d.Purge(deadline(t), "cpu", run, "b", 1))
+	for range 2 {
+		tasks, err := w.Pull(deadline(t), "cpu", patience/2)
+		must(t, err)
+		if len(tasks) != 3 || tasks[0].Task.ID != "a" || tasks[1].Task.ID != "b" || tasks[2].Task.ID != "c" || tasks[2].Attempt != 2 {
+			t.Fatalf("pulled %+v", tasks)
+		}
+	}
+	wantNothing(t, w, "cpu")
+}
+
 func doorbellClasses(t *testing.T, w World) {
 	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("h100 x8", "big", 1), false))
-	must(t, d.Publish(dispatch("cpu", "small", 1), false))
+	must(t, ring(d, dispatch("h100 x8", "big", 1), false))
+	must(t, ring(d, dispatch("cpu", "small", 1), false))
 	if ids := pullAll(t, w, "h100 x8", 1); ids[0] != "big" {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -187,7 +212,7 @@ func doorbellClasses(t *testing.T, w World) {
 func doorbellPurge(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	for _, task := range []spec.TaskID{"a", "b", "c"} {
-		must(t, d.Publish(dispatch("cpu", task, 1), false))
+		must(t, ring(d, dispatch("cpu", task, 1), false))
 	}
 	w.Await(bus.StreamTasks, 3)
 	must(t, d.Purge(deadline(t), "cpu", run, "b", 2))
@@ -197,7 +222,7 @@ func doorbellPurge(t *testing.T, w World) {
 		t.Fatalf("pulled %v", ids)
 	}
 	wantNothing(t, w, "cpu")
-	must(t, d.Publish(dispatch("cpu", "b", 1), false)) // its place is free again
+	must(t, ring(d, dispatch("cpu", "b", 1), false)) // its place is free again
 	pullAll(t, w, "cpu", 1)
 }
 
@@ -205,10 +230,10 @@ func doorbellMissing(t *testing.T, w World) {
 	newJournal(t, w)
 	failed := make(chan error, 10)
 	d := w.Doorbell(bus.StreamOptions{}, func(_ string, err error) { failed <- err })
-	if _, err := w.Pull(deadline(t), "cpu", 1, pullWait); !errors.Is(err, bus.ErrMissing) {
+	if _, err := w.Pull(deadline(t), "cpu", pullWait); !errors.Is(err, bus.ErrMissing) {
 		t.Fatalf("pulled from nothing: %v", err)
 	}
-	must(t, d.Publish(dispatch("cpu", "a", 1), false))
+	must(t, ring(d, dispatch("cpu", "a", 1), false))
 	if err := next(t, failed); err == nil {
 		t.Fatal("heard of no error")
 	}
@@ -224,12 +249,12 @@ func doorbellRestart(t *testing.T, w World) {
 		}
 	})
 	ensure(t, d, true, "cpu")
-	must(t, d.Publish(before, false))
+	must(t, ring(d, before, false))
 	pullAll(t, w, "cpu", 1)
 	w.Down()
 	w.Up()
 	ensure(t, d, true, "cpu")
-	must(t, d.Publish(dispatch("cpu", "after", 1), false))
+	must(t, ring(d, dispatch("cpu", "after", 1), false))
 	if ids := pullAll(t, w, "cpu", 1); ids[0] != "after" {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -238,10 +263,10 @@ func doorbellRestart(t *testing.T, w World) {
 // doorbellRenew: what was published before is delivered by the new consumer, and a renewal of what is not there makes it.
 func doorbellRenew(t *testing.T, w World) {
 	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("cpu", "before", 1), false))
+	must(t, ring(d, dispatch("cpu", "before", 1), false))
 	must(t, d.Renew(deadline(t), "cpu"))
 	must(t, d.Renew(deadline(t), "another"))
-	must(t, d.Publish(dispatch("cpu", "after", 1), false))
+	must(t, ring(d, dispatch("cpu", "after", 1), false))
 	if ids := pullAll(t, w, "cpu", 2); ids[0] != "after" || ids[1] != "before" {
 		t.Fatalf("pulled %v", ids)
 	}
@@ -251,7 +276,7 @@ func doorbellTooLarge(t *testing.T, w World) {
 	d := newDoorbell(t, w)
 	large := dispatch("cpu", "a", 1)
 	large.Recipe.Stdin = make([]byte, bus.MaxPayloadDefault)
-	wantError(t, d.Publish(large, false), bus.ErrTooLarge)
+	wantError(t, ring(d, large, false), bus.ErrTooLarge)
 }
 
 func doorbellFull(t *testing.T, w World) {
@@ -261,12 +286,12 @@ func doorbellFull(t *testing.T, w World) {
 	for n := range uint32(10) {
 		m := dispatch("cpu", "a", n+1)
 		m.Recipe.Stdin = make([]byte, 4<<10)
-		must(t, d.Publish(m, false))
+		must(t, ring(d, m, false))
 	}
 	if err := next(t, failed); err == nil {
 		t.Fatal("heard of no error")
 	}
-	if tasks, err := w.Pull(deadline(t), "cpu", 1, patience/2); err != nil || len(tasks) != 1 || tasks[0].Attempt != 1 {
+	if tasks, err := w.Pull(deadline(t), "cpu", patience/2); err != nil || len(tasks) != 1 || tasks[0].Attempt != 1 {
 		t.Fatalf("pulled %+v, error %v: the first must still be there", tasks, err)
 	}
 }
@@ -278,7 +303,7 @@ func doorbellTakenOnce(t *testing.T, w World) {
 	for range workers {
 		go func() {
 			for {
-				pulled, err := w.Pull(t.Context(), "cpu", 3, patience/2)
+				pulled, err := w.Pull(t.Context(), "cpu", patience/2)
 				for _, task := range pulled {
 					got <- task.Task.ID
 				}
@@ -289,7 +314,7 @@ func doorbellTakenOnce(t *testing.T, w World) {
 		}()
 	}
 	for n := range tasks {
-		must(t, d.Publish(dispatch("cpu", spec.TaskID(rune('a'+n)), 1), n < tasks-1))
+		must(t, ring(d, dispatch("cpu", spec.TaskID(rune('a'+n)), 1), n < tasks-1))
 	}
 	seen := map[spec.TaskID]bool{}
 	for range tasks {
@@ -303,7 +328,7 @@ func doorbellTakenOnce(t *testing.T, w World) {
 
 func doorbellTakenThenPurged(t *testing.T, w World) {
 	d := newDoorbell(t, w)
-	must(t, d.Publish(dispatch("cpu", "a", 1), false))
+	must(t, ring(d, dispatch("cpu", "a", 1), false))
 	pullAll(t, w, "cpu", 1)
 	must(t, d.Purge(deadline(t), "cpu", run, "a", 1)) // nothing is left to purge
 	wantNothing(t, w, "cpu")

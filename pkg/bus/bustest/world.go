@@ -21,10 +21,9 @@ type World interface {
 	Rejects(run spec.RunName) bus.Rejects
 	// Doorbell returns a handle on the one doorbell. failed hears of publishes that failed later.
 	Doorbell(o bus.StreamOptions, failed func(subject string, err error)) bus.Doorbell
-	// PublishResult and Pull are a worker's: bus.Conn.PublishResult, and one Pull of at most n that waits for at most
-	// wait.
+	// PublishResult and Pull are a worker's: bus.Conn.PublishResult, and one Pull that waits for at most wait.
 	PublishResult(ctx context.Context, run spec.RunName, m *bus.ResultMessage) error
-	Pull(ctx context.Context, class string, n int, wait time.Duration) ([]*bus.Dispatch, error)
+	Pull(ctx context.Context, class string, wait time.Duration) ([]*bus.Dispatch, error)
 	// Down cuts every handle off from the server. Up ends that; the server was restarted meanwhile: what lay in memory
 	// is gone. Up returns once the handles can speak again.
 	Down()
