@@ -185,6 +185,32 @@ func TestHostileTextStaysText(t *testing.T) {
 	}
 }
 
+// TestArtifactsAreFetched: the files that an experiment left stand below it, with what was not kept and why, and are fetched with
+// the reader's token.
+func TestArtifactsAreFetched(t *testing.T) {
+	const token = "reader-token-of-the-test"
+	file := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(file, []byte("read "+token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := startEngine(t, search, "--http-tokens", file)
+	p := openPage(t, e.url()+"#run=quick&task=baseline", 1400, 900, "light")
+	p.sees(`document.querySelector('#token')`)
+	p.do(`document.querySelector('#token').value = ` + strconv.Quote(token))
+	p.click("form button", "Sign in")
+	p.sees(`document.querySelector('.artifacts')?.textContent.includes('rate.txt')`)
+	p.sees(`document.querySelector('.artifacts').textContent.includes('7 B')`)
+	p.sees(`[...document.querySelectorAll('.artifacts tr')].find((row) => row.textContent.startsWith('astray')).textContent.includes('not kept: ')`)
+	dir := t.TempDir()
+	p.keepsFilesIn(dir)
+	p.click(".artifacts a", "rate.txt")
+	eventually(t, "the file is there", func() bool {
+		text, err := os.ReadFile(filepath.Join(dir, "rate.txt"))
+		return err == nil && string(text) == "lr=0.1\n"
+	})
+	p.quiet()
+}
+
 // TestTokenIsAskedFor: the page asks for a token where the API does, and says so when it is wrong.
 func TestTokenIsAskedFor(t *testing.T) {
 	const token = "operator-token-of-the-test"

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
@@ -55,6 +56,15 @@ func prefers(scheme string) chromedp.Action[chromedp.Void] {
 		})
 		return err
 	})
+}
+
+// keepsFilesIn has the browser put what it downloads into a folder.
+func (p *page) keepsFilesIn(dir string) {
+	p.t.Helper()
+	p.run(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: dir})
+		return err
+	}))
 }
 
 func (p *page) hear(ev any) {

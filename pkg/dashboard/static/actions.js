@@ -1,5 +1,5 @@
 // What a person does on the page.
-import { Problem, call, get, query, runPath, signOut, taskPath } from './api.js';
+import { Problem, call, get, query, request, runPath, signOut, taskPath } from './api.js';
 import { count } from './format.js';
 import { notice, state, update } from './store.js';
 import { dirty } from './follow.js';
@@ -84,6 +84,21 @@ export const cancel = (id, reason, subtree = false) =>
 
 export const retry = (id, reason) =>
   change('POST', taskPath(state.name, id, '/retry'), { body: { reason } }, (answer) => `it is tried again as ${answer.task}`);
+
+// save has the browser keep what a path answers as a file. The page fetches it: a link cannot send the token, and would keep a
+// refusal as if it were the file.
+export async function save(path, name) {
+  try {
+    const answer = await request('GET', path);
+    const href = URL.createObjectURL(await answer.blob());
+    Object.assign(document.createElement('a'), { href, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(href), SAVE_MS);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+const SAVE_MS = 60_000; // how long the browser may take to begin
 
 // control changes the run's settings. It names the version it has seen, so that two people do not undo each other's change.
 async function control(method, action, body, said) {

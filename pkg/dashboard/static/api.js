@@ -57,6 +57,9 @@ function segment(id) {
   return '~' + text.replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 }
 
+// apiAddress is where a path of the API lies on this server.
+export const apiAddress = (path) => PREFIX + path;
+
 export const runPath = (run, rest = '') => `/runs/${segment(run)}${rest}`;
 export const taskPath = (run, id, rest = '') => runPath(run, `/tasks/${segment(id)}${rest}`);
 

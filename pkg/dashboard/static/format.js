@@ -12,6 +12,13 @@ export function short(value) {
 const counts = new Intl.NumberFormat('en');
 export const count = (n) => counts.format(n ?? 0);
 
+// bytes writes a size.
+export function bytes(n) {
+  const units = ['B', 'KiB', 'MiB', 'GiB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, n)) / 10));
+  return `${short(Number((n / 1024 ** power).toPrecision(3)))} ${units[power]}`;
+}
+
 // duration writes seconds with at most two units.
 export function duration(seconds) {
   const s = Math.max(0, Number(seconds) || 0);

@@ -4,6 +4,7 @@ import { Component, html } from '../html.js';
 import { state } from '../store.js';
 import { bump, cancel, retry, select } from '../actions.js';
 import { Sure } from '../panels/sure.js';
+import { Artifacts } from './artifacts.js';
 import { flatten } from './diff.js';
 import { Output } from './output.js';
 import { Payload } from './payload.js';
@@ -34,6 +35,7 @@ function Body({ task, node, onSelect }) {
     <${Payload} task=${task} parent=${state.parent} />
     ${task.attempt > 0 && html`<${Output} key=${`${task.id} ${task.attempt}`} id=${task.id} attempt=${task.attempt} decided=${finished(task)}
       objective=${state.run?.objective?.metric}>${task.result && html`<${Result} result=${task.result} />`}<//>`}
+    ${finished(task) && html`<${Artifacts} key=${`left ${task.id} ${task.attempt}`} id=${task.id} />`}
     <${Lineage} task=${task} onSelect=${onSelect} />
     <${Attempts} attempts=${task.attempts} />`;
 }
