@@ -29,8 +29,8 @@ func eventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [DIR]",
 		Short: "List what happened: changes with who and why, tasks, the run, its leaders",
-		Long: `List what happened, oldest first: changes that somebody asked for, with who and why; tasks as they went on; the run; and its
-leaders. Every event has an id that stays the same, whoever leads; --after ID goes on from there.
+		Long: `List what happened, oldest first: changes that somebody asked for, with who and why, and the GPUs that workers have
+quarantined and released; tasks as they went on; the run; and its leaders. Every event has an id that stays the same, whoever leads; --after ID goes on from there.
 
 With --follow it goes on as things happen, through restarts of the server. With -o json each event is a line.`,
 		Example: `  autoresearch events --type change                # who steered the run, and why
@@ -140,6 +140,7 @@ func changeText(c *api.Change) string {
 	}
 	say(c.Task != "", "%s", name(c.Task))
 	say(c.RetryOf != "", "of %s", name(c.RetryOf))
+	say(c.GPU != "", "GPU %s of", name(c.GPU))
 	say(c.Class != "", "class %s", name(c.Class))
 	say(c.Subtree, "and below")
 	say(c.Value != nil, "to %s", value(c.Value))

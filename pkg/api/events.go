@@ -294,7 +294,7 @@ func eventOf(view *coordinator.View, e *coordinator.Event) Event {
 
 func changeOf(a *spec.Act) *Change {
 	shown := &Change{
-		Action: a.Kind, Task: a.Task, RetryOf: a.Origin, Class: a.Class, Subtree: a.Subtree, Count: a.Count, By: a.By,
+		Action: a.Kind, Task: a.Task, RetryOf: a.Origin, Class: a.Class, GPU: a.GPU, Subtree: a.Subtree, Count: a.Count, By: a.By,
 		Reason: a.Reason, What: a.What,
 	}
 	if a.Kind == spec.ActBudget || a.Kind == spec.ActReprioritise {

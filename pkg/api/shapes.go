@@ -378,12 +378,13 @@ type Event struct {
 	Leader *Term      `json:"leader,omitempty"`
 }
 
-// Change is something that somebody asked for. The task and run events of its own commit follow it.
+// Change is something that somebody asked for, or that a worker told of its GPUs. The task and run events of its own commit follow it.
 type Change struct {
 	Action  spec.ActKind `json:"action"`
 	Task    spec.TaskID  `json:"task,omitempty"`
 	RetryOf spec.TaskID  `json:"retry_of,omitempty"`
 	Class   string       `json:"class,omitempty"`
+	GPU     string       `json:"gpu,omitempty"` // of the worker that By names
 	Subtree bool         `json:"subtree,omitempty"`
 	Value   *Number      `json:"value,omitempty"` // the new priority or budget
 	What    string       `json:"what,omitempty"`  // of configure: what was changed

@@ -6,13 +6,14 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// act writes an Act: k kind, i task, o origin, c class, s subtree, v value, w what, n count, b by, y reason, t wall clock.
+// act writes an Act: k kind, i task, o origin, c class, g GPU, s subtree, v value, w what, n count, b by, y reason, t wall clock.
 func (w *wire) act(a *Act) {
 	mark := w.openMap()
 	fieldText(w, "k", a.Kind)
 	fieldText(w, "i", a.Task)
 	fieldText(w, "o", a.Origin)
 	fieldText(w, "c", a.Class)
+	fieldText(w, "g", a.GPU)
 	w.fieldBool("s", a.Subtree)
 	w.fieldFloat("v", a.Value)
 	fieldText(w, "w", a.What)
@@ -35,6 +36,8 @@ func (c *cursor) act() (a Act) {
 			a.Origin = spec.TaskID(c.text())
 		case "c":
 			a.Class = c.text()
+		case "g":
+			a.GPU = c.text()
 		case "s":
 			a.Subtree = c.bool()
 		case "v":

@@ -206,7 +206,7 @@ func drawMeta(t *rapid.T) Meta {
 		Paused: drawBool(t, "paused"), PausedClasses: drawList(t, "paused classes", func(t *rapid.T) string { return drawText(t, "class") }),
 		Drained: drawBool(t, "drained"), Budget: int(drawInt64(t, "budget")), Loaded: drawBool(t, "loaded"), ImportHash: drawText(t, "hash"),
 		NextSeq: drawUint64(t, "seq"), NextOrder: drawUint64(t, "order"), ResultsID: drawUint64(t, "results"),
-		Unknown: drawUnknown(t),
+		Quarantined: drawList(t, "quarantined", drawQuarantine), Unknown: drawUnknown(t),
 	}
 	if drawBool(t, "budgets") {
 		m.ClassBudgets = map[string]int{drawText(t, "class"): int(drawInt64(t, "budget"))}
@@ -218,6 +218,10 @@ func drawMeta(t *rapid.T) Meta {
 		}
 	}
 	return m
+}
+
+func drawQuarantine(t *rapid.T) spec.Quarantine {
+	return spec.Quarantine{Worker: spec.WorkerID(drawText(t, "worker")), GPU: drawText(t, "gpu")}
 }
 
 func drawRecord(t *rapid.T) *Record {
@@ -238,7 +242,7 @@ func drawRecord(t *rapid.T) *Record {
 func drawAct(t *rapid.T) Act {
 	return Act{
 		Kind: spec.ActKind(drawText(t, "kind")), Task: spec.TaskID(drawText(t, "task")), Origin: spec.TaskID(drawText(t, "origin")),
-		Class: drawText(t, "class"), Subtree: drawBool(t, "subtree"), Value: float64(drawInt64(t, "value")),
+		Class: drawText(t, "class"), GPU: drawText(t, "gpu"), Subtree: drawBool(t, "subtree"), Value: float64(drawInt64(t, "value")),
 		Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "count"), By: drawText(t, "by"), Reason: drawText(t, "reason"),
 		At: spec.WallTime(drawInt64(t, "at")), Unknown: drawUnknown(t),
 	}

@@ -43,6 +43,29 @@ func (c *cursor) gpuStatus() (g spec.GPUStatus) {
 	return g
 }
 
+// quarantine writes a Quarantine: w worker, u UUID.
+func (w *wire) quarantine(q *spec.Quarantine) {
+	mark := w.openMap()
+	fieldText(w, "w", q.Worker)
+	fieldText(w, "u", q.GPU)
+	w.closeMap(mark)
+}
+
+func (c *cursor) quarantine() (q spec.Quarantine) {
+	c.fields(nil, func(key []byte) bool {
+		switch string(key) {
+		case "w":
+			q.Worker = spec.WorkerID(c.text())
+		case "u":
+			q.GPU = c.text()
+		default:
+			return false
+		}
+		return true
+	})
+	return q
+}
+
 // fieldHardware writes Hardware unless it is zero: m model, u UUIDs, d driver.
 func (w *wire) fieldHardware(key string, h spec.Hardware) {
 	if h.IsZero() {

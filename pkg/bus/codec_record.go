@@ -365,7 +365,7 @@ func (c *cursor) recordField(r *Record, key []byte) bool {
 }
 
 // fieldMeta writes a Meta: s status, y stop reason, p paused, pk paused classes, b budget, bk budgets of classes,
-// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, g rules.
+// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, x quarantined GPUs, g rules.
 func (w *wire) fieldMeta(key string, m *Meta) {
 	if m == nil {
 		return
@@ -384,6 +384,7 @@ func (w *wire) fieldMeta(key string, m *Meta) {
 	fieldUint(w, "q", m.NextSeq)
 	fieldUint(w, "o", m.NextOrder)
 	fieldUint(w, "i", m.ResultsID)
+	fieldList(w, "x", m.Quarantined, (*wire).quarantine)
 	w.fieldRules("g", m.Rules)
 	w.unknown(m.Unknown)
 	w.closeMap(mark)
@@ -450,6 +451,8 @@ func (c *cursor) meta(m *Meta) {
 			m.NextOrder = c.uint64()
 		case "i":
 			m.ResultsID = c.uint64()
+		case "x":
+			m.Quarantined = list(c, c.quarantine)
 		case "g":
 			m.Rules = c.rules()
 		default:

@@ -788,6 +788,13 @@ func golden() map[string]any {
 				Budget: 4, Kinds: map[string]spec.KindRule{"default": {}, "propose": {Class: "cpu", Uncounted: true}},
 			}},
 		},
+		"record_quarantine": &Record{
+			Version: 1, Kind: RecordCommit, RunID: runID, Epoch: 1, Commit: 4, Writer: 1, Part: 1, Parts: 1,
+			Meta: &Meta{NextSeq: 2, NextOrder: 1, Quarantined: []spec.Quarantine{{Worker: "wörker", GPU: "GPU-1"}, {Worker: "w2", GPU: "MIG-2"}}},
+			Acts: []Act{{
+				Kind: spec.ActQuarantine, Class: "h100x8", GPU: "GPU-1", Count: 1, By: "wörker", Reason: "held by process 4711", At: 1767323045000000005,
+			}},
+		},
 		"record_part": &Record{Version: 1, Kind: RecordCommit, RunID: runID, Epoch: 1, Commit: 2, Writer: 1, Part: 2, Parts: 3,
 			Changes: []Change{{Task: &spec.Task{Spec: spec.TaskSpec{ID: "t"}, State: spec.StateRunning, Attempt: 1}}}},
 		"mirror_meta": &MirrorMeta{

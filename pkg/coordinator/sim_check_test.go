@@ -178,6 +178,8 @@ func (c *checker) apply(series []*bus.Record) {
 	known := len(c.order)
 	var fresh []*spec.Task // dispatched by this commit
 	var ended []*spec.Task
+	quarantined := c.meta.Quarantined
+	defer func() { c.quarantines(series, quarantined) }()
 	for _, r := range series {
 		if r.Meta != nil {
 			c.newMeta(*r.Meta, last)
@@ -205,6 +207,32 @@ func (c *checker) apply(series []*bus.Record) {
 	born := c.order[known:]
 	for _, t := range ended {
 		c.applied(t, born)
+	}
+}
+
+// quarantines holds that a GPU's quarantine is told of once, and its end once, whoever leads. Before are those that were known.
+func (c *checker) quarantines(series []*bus.Record, before []spec.Quarantine) {
+	known := map[spec.Quarantine]bool{}
+	for _, q := range before {
+		known[q] = true
+	}
+	for _, r := range series {
+		for _, act := range r.Acts {
+			q := spec.Quarantine{Worker: spec.WorkerID(act.By), GPU: act.GPU}
+			if act.GPU == "" {
+				continue
+			}
+			if known[q] != (act.Kind == spec.ActRelease) {
+				c.fail("commit %d: %s of %v, which was told of before", r.Commit, act.Kind, q)
+			}
+			known[q] = act.Kind == spec.ActQuarantine
+			c.seen["GPUs "+string(act.Kind)]++
+		}
+	}
+	for _, q := range c.meta.Quarantined {
+		if !known[q] {
+			c.fail("%v counts as quarantined, and nobody was told", q)
+		}
 	}
 }
 

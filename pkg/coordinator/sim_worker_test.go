@@ -382,7 +382,7 @@ func (k *simWorker) heartbeat() {
 }
 
 func (k *simWorker) sayAll() {
-	u := bus.Uplink{Full: true, Leaving: k.leaving, Batches: k.batches}
+	u := bus.Uplink{Full: true, Leaving: k.leaving, Batches: k.batches, GPUs: k.gpus()}
 	for _, c := range k.classes {
 		free := max(0, c.Total-k.busy(c.Class))
 		if k.leaving {
@@ -399,6 +399,20 @@ func (k *simWorker) sayAll() {
 		}
 	}
 	k.say(u)
+}
+
+// gpus are those of the worker in some histories: two that come and go, without an order. Of which nothing is drawn, so that
+// the other histories stay as they are.
+func (k *simWorker) gpus() (list []spec.GPUStatus) {
+	if k.w.seed%16 != 12 || k.w.smallRecords() {
+		return nil
+	}
+	states := []string{spec.GPUFree, spec.GPUQuarantined, spec.GPUChecking, spec.GPUQuarantined, spec.GPUBusy}
+	for i, uuid := range []string{"GPU-1", "GPU-2"} {
+		turn := int(k.w.sched.Now().Unix()/3) + 2*i + len(k.attempts)
+		list = append(list, spec.GPUStatus{UUID: uuid, Class: spec.ClassDefault, State: states[turn%len(states)], Reason: "sick"})
+	}
+	return list
 }
 
 func (k *simWorker) say(u bus.Uplink) {

@@ -466,7 +466,9 @@ func (t *term) heartbeat(from spec.WorkerID, u bus.Uplink) {
 		t.leader.log.Warn("a worker has quarantined a GPU", "worker", u.Worker, "host", u.Host, "gpu", g.UUID, "model", g.Model,
 			"class", g.Class, "reason", g.Reason)
 	}
-	hb := engine.Heartbeat{Worker: u.Worker, Boot: u.Boot, Full: u.Full, Leaving: u.Leaving, Slots: u.Slots, Batches: u.Batches}
+	hb := engine.Heartbeat{
+		Worker: u.Worker, Boot: u.Boot, Full: u.Full, Leaving: u.Leaving, Slots: u.Slots, Batches: u.Batches, GPUs: gpusOf(&u),
+	}
 	for _, h := range u.Running {
 		if h.Run == t.leader.run {
 			hb.Running = append(hb.Running, h)

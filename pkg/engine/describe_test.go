@@ -159,6 +159,7 @@ func describeMeta(m *spec.Meta) string {
 	say(len(m.PausedClasses) > 0, "paused=%v", m.PausedClasses)
 	say(m.Budget != 0, "budget=%d", m.Budget)
 	say(len(m.ClassBudgets) > 0, "budgets=%v", m.ClassBudgets)
+	say(len(m.Quarantined) > 0, "quarantined=%v", m.Quarantined)
 	return strings.Join(words, " ")
 }
 
@@ -172,6 +173,7 @@ func describeAct(a spec.Act) string {
 	say(a.Task != "", "%s", a.Task)
 	say(a.Origin != "", "of=%s", a.Origin)
 	say(a.Class != "", "class=%s", a.Class)
+	say(a.GPU != "", "gpu=%s", a.GPU)
 	say(a.Subtree, "subtree")
 	say(a.Kind == spec.ActBudget || a.Kind == spec.ActReprioritise, "to=%v", a.Value)
 	say(a.Count != 1, "count=%d", a.Count)

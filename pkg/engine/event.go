@@ -67,6 +67,8 @@ type Heartbeat struct {
 	Slots    []spec.ClassSlots
 	Running  []spec.Holding
 	Finished []spec.AttemptRef
+	// GPUs are the worker's, in a full one; none when it does not say.
+	GPUs []spec.GPUStatus
 	// Others is how many attempts of other runs the worker runs.
 	Others int
 	// Batches says that the worker takes several tasks at once.

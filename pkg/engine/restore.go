@@ -55,6 +55,9 @@ func (e *Engine) Recover(now Now) {
 	for _, t := range live {
 		e.resume(now, t)
 	}
+	for _, q := range e.meta.Quarantined {
+		e.worker(q.Worker, 0, now) // to be forgotten with it, should it not be heard
+	}
 }
 
 // measure finds how deep every task stands, each from its parent's depth.

@@ -489,7 +489,17 @@ func readHeartbeat(t *testing.T, l line, full bool) Heartbeat {
 	for _, word := range l.values("slots") {
 		hb.Slots = append(hb.Slots, readSlots(t, word))
 	}
+	for _, word := range l.values("gpus") {
+		hb.GPUs = append(hb.GPUs, readGPU(l, word))
+	}
 	return hb
+}
+
+// readGPU reads "class:uuid/state".
+func readGPU(l line, word string) spec.GPUStatus {
+	class, gpu, _ := strings.Cut(word, ":")
+	uuid, state, _ := strings.Cut(gpu, "/")
+	return spec.GPUStatus{Class: class, UUID: uuid, State: state, Reason: l.value("reason", "")}
 }
 
 // readSlots reads "class:free" or "class:free/total".

@@ -18,6 +18,7 @@ type worker struct {
 	slots     map[*class]offer // what it offers, part of class.slots and class.total
 	offered   []*class         // the keys of slots, in a fixed order
 	held      []*task          // running here, in no particular order; the tasks know their place
+	gpusDue   spec.EngineTime  // before this nothing is said of its GPUs
 	place     *list.Element    // in Engine.heard
 }
 
@@ -40,6 +41,7 @@ func (e *Engine) heartbeat(now Now, hb Heartbeat) {
 	}
 	if hb.Full {
 		e.offer(w, hb)
+		e.gpus(now, w, hb.GPUs)
 	}
 }
 
@@ -87,6 +89,7 @@ func (e *Engine) forget(now Now) {
 		}
 		e.heard.Remove(front)
 		delete(e.workers, w.id)
+		e.forgetGPUs(func(q spec.Quarantine) bool { return q.Worker == w.id })
 	}
 }
 

@@ -1,7 +1,8 @@
 package spec
 
-// Act is a change that somebody asked for, as the journal keeps it: what, who, and why. It travels in the record of the
-// change itself, so it is as durable and as exact as the change. Acts are for people: nothing is decided by them.
+// Act is a change that somebody asked for, or that a worker told of, as the journal keeps it: what, who, and why. It travels
+// in the record of the change itself, so it is as durable and as exact as the change. Acts are for people: nothing is decided
+// by them.
 type Act struct {
 	Kind ActKind
 	// Task is the task it was about, of several submitted ones the first that was new; "" where it was about the run.
@@ -10,6 +11,8 @@ type Act struct {
 	Origin TaskID
 	// Class is the class it was about; "" where it was about the run or a task.
 	Class string
+	// GPU is the UUID of the GPU, or MIG instance, that it was about.
+	GPU string
 	// Subtree says that the descendants were meant too.
 	Subtree bool
 	// Value is the new priority (lower runs first) or the new budget (0: the configured one).
@@ -18,7 +21,7 @@ type Act struct {
 	What string
 	// Count is how many tasks it reached.
 	Count int
-	// By says who asked, Reason why; Reason may be empty.
+	// By says who asked, or which worker told, Reason why; Reason may be empty.
 	By, Reason string
 	// At is the wall-clock time at which the leader took it.
 	At WallTime
@@ -40,4 +43,6 @@ const (
 	ActBudget       ActKind = "budget"
 	ActDrain        ActKind = "drain"
 	ActConfigure    ActKind = "configure"
+	ActQuarantine   ActKind = "quarantine" // a worker does not offer a GPU until it is fit again
+	ActRelease      ActKind = "release"    // it is fit again
 )

@@ -89,6 +89,8 @@ type Meta struct {
 	NextOrder uint64
 	// ResultsID identifies the results stream that Watermark belongs to (its creation time in Unix nanoseconds).
 	ResultsID uint64
+	// Quarantined are the GPUs of workers that are known to be quarantined, so that this is said once.
+	Quarantined []Quarantine
 	// Rules are those of the term that wrote this; nil when a version wrote it that did not say.
 	Rules *Rules
 	// Unknown holds fields written by a newer version, kept on a rewrite.

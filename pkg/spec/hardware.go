@@ -20,6 +20,12 @@ const (
 	GPUQuarantined = "quarantined" // not offered until it is fit again
 )
 
+// Quarantine names a worker's GPU that is quarantined.
+type Quarantine struct {
+	Worker WorkerID
+	GPU    string // its UUID
+}
+
 // GPUStatus is what a worker says of one of its GPUs, or MIG instances.
 type GPUStatus struct {
 	UUID   string

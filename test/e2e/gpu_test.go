@@ -35,7 +35,7 @@ func playNVIDIA(t *testing.T) (dir string) {
 }
 
 // TestGPUs: a worker with an nvidia-smi in its PATH gives each experiment a GPU, says what each result had, and what is
-// wrong with the GPUs that it does not offer.
+// wrong with the GPUs that it does not offer, which is told among the run's events too.
 func TestGPUs(t *testing.T) {
 	t.Parallel()
 	dir := playNVIDIA(t)
@@ -50,8 +50,11 @@ kinds:
 initial:
   - {id: first, payload: {want: GPU-one, leave: "4711, GPU-one"}}
 `)
-	coordinator := f.daemon("coordinator", "--workflow", f.workflow, "--workdir", t.TempDir())
+	w := newWorkdir(t)
+	f.trail.led = append(f.trail.led, w.dir)
+	coordinator := f.daemon("coordinator", "--workflow", f.workflow, "--workdir", w.dir)
 	coordinator.awaitRole("leader")
+	events := start(t, "autoresearch", "events", "--follow", "--after", "0", "--type", "change", "--server", coordinator.url)
 	worker := startWith(t, dir, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "worker", "--nats", f.nats.url(),
 		"--dir", f.newWorkerDir(), "--slots", "auto", "--class", "h100x1", "--label", "zone=a", "--gpu-release", "200ms")
 	await := func(want string, args ...string) {
@@ -76,4 +79,10 @@ initial:
 	coordinator.says("a worker has quarantined a GPU.*GPU-one")
 	worker.says("GPUs are quarantined")
 	coordinator.awaitMetric(`autoresearch_gpus{class="h100x1",state="quarantined"}`, 1)
+
+	const told = `GPU GPU-one of class h100x1 by \S+`
+	events.says("quarantine " + told + " because: GPU-one is held by process 4711")
+	ask(t, "submit", "--server", coordinator.url, "--id", "third", "--payload", `{"want": "GPU-two", "leave": ""}`)
+	events.says("release " + told)
+	await(`"gpu":"GPU-one"`, "events", "--type", "change", "-o", "json")
 }

@@ -15,7 +15,7 @@ export function Changes({ onSelect }) {
 }
 
 function Change({ of: c, onSelect }) {
-  const about = c.class ? `class ${c.class}` : c.what ?? '';
+  const about = c.gpu ? `GPU ${c.gpu} of class ${c.class}` : c.class ? `class ${c.class}` : c.what ?? '';
   return html`<span class="name"><b>${c.action}</b> ${about}
     ${c.task && html`<button class="plain" onClick=${() => onSelect(c.task)}>${c.task}</button>`}
     ${c.subtree && ' and below'}${c.value !== undefined && ` to ${short(c.value)}`}${c.count > 1 && ` (${count(c.count)} tasks)`}
