@@ -23,7 +23,7 @@ var errHookTimeout = errors.New("the hook did not return in time")
 
 // hookCall is one task whose outcome waits for the result hook, or another call of the workflow to make in turn.
 type hookCall struct {
-	task spec.Task
+	task *spec.Task                // never changes
 	do   func(ctx context.Context) // set for everything but OnResult
 }
 
@@ -88,7 +88,7 @@ func (r *hookRunner) run(ctx context.Context) {
 				call.do(ctx)
 				continue
 			}
-			r.inbox.force(arrival{event: r.onResult(ctx, &call.task)})
+			r.inbox.force(arrival{event: r.onResult(ctx, call.task)})
 		}
 	}
 }

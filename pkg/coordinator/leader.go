@@ -280,7 +280,7 @@ func (l *leader) perform(out *engine.Output) {
 	}
 	l.answer(out)
 	for _, t := range out.Hooks {
-		l.hooks.put(hookCall{task: *t})
+		l.hooks.put(hookCall{task: t})
 	}
 	for _, r := range out.Rejections {
 		l.rejected(r)

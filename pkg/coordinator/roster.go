@@ -38,11 +38,18 @@ type roster struct {
 	run spec.RunName
 
 	mu   sync.Mutex
-	byID map[spec.WorkerID]*Worker
+	byID map[spec.WorkerID]*heard
+}
+
+// heard is a worker as its last heartbeat showed it, and the newest attempts of this run that it has started since: as many as
+// it has slots.
+type heard struct {
+	Worker
+	started []spec.Holding
 }
 
 func newRoster(run spec.RunName) *roster {
-	return &roster{run: run, byID: make(map[spec.WorkerID]*Worker)}
+	return &roster{run: run, byID: make(map[spec.WorkerID]*heard)}
 }
 
 // hear takes one message of a worker, and returns those of its GPUs that have just been quarantined. The slices it keeps
@@ -55,24 +62,53 @@ func (r *roster) hear(u *bus.Uplink, now time.Time) (quarantined []spec.GPUStatu
 		r.forget(now)
 	}
 	if !known || u.Boot > w.Boot {
-		w = &Worker{ID: u.Worker, Boot: u.Boot}
+		w = &heard{Worker: Worker{ID: u.Worker, Boot: u.Boot}}
 		r.byID[u.Worker] = w
 	}
 	if u.Boot < w.Boot {
 		return nil
 	}
 	w.Host, w.Heard = cmp.Or(u.Host, w.Host), now
-	ours := slices.DeleteFunc(slices.Clone(u.Running), func(h spec.Holding) bool { return h.Run != r.run })
 	if !u.Full {
-		w.Running = append(slices.DeleteFunc(slices.Clone(w.Running), func(h spec.Holding) bool {
-			return slices.ContainsFunc(ours, func(n spec.Holding) bool { return n.AttemptRef == h.AttemptRef })
-		}), ours...)
+		w.note(ours(r.run, u.Running))
 		return nil
 	}
 	quarantined = newlyQuarantined(w.GPUs, u.GPUs)
-	w.Leaving, w.Slots, w.Running, w.Others = u.Leaving, u.Slots, ours, len(u.Running)-len(ours)
+	w.Leaving, w.Slots, w.Running, w.started = u.Leaving, u.Slots, ours(r.run, u.Running), nil
+	w.Others = len(u.Running) - len(w.Running)
 	w.Labels, w.GPUs, w.Breaker = u.Labels, u.GPUs, u.Breaker
 	return quarantined
+}
+
+// ours returns what is of a run; the whole list if all of it is.
+func ours(run spec.RunName, running []spec.Holding) []spec.Holding {
+	others := func(h spec.Holding) bool { return h.Run != run }
+	if !slices.ContainsFunc(running, others) {
+		return running
+	}
+	return slices.DeleteFunc(slices.Clone(running), others)
+}
+
+// note takes what a start notice lists.
+func (w *heard) note(started []spec.Holding) {
+	w.started = append(w.started, started...)
+	slots := 0
+	for _, s := range w.Slots {
+		slots += s.Total
+	}
+	if over := len(w.started) - max(slots, len(started)); over > 0 {
+		w.started = w.started[over:]
+	}
+}
+
+// holds returns what the worker runs, as far as it said: what it has started since its last heartbeat may be listed in it.
+func (w *heard) holds() []spec.Holding {
+	listed := make(map[spec.AttemptRef]bool, len(w.started))
+	for i := range w.started {
+		listed[w.started[i].AttemptRef] = true
+	}
+	held := slices.DeleteFunc(slices.Clone(w.Running), func(h spec.Holding) bool { return listed[h.AttemptRef] })
+	return append(held, w.started...)
 }
 
 // newlyQuarantined returns the GPUs that are quarantined now and were not before.
@@ -90,7 +126,7 @@ func newlyQuarantined(before, now []spec.GPUStatus) (list []spec.GPUStatus) {
 }
 
 func (r *roster) forget(now time.Time) {
-	maps.DeleteFunc(r.byID, func(_ spec.WorkerID, w *Worker) bool { return now.Sub(w.Heard) > rosterKeep })
+	maps.DeleteFunc(r.byID, func(_ spec.WorkerID, w *heard) bool { return now.Sub(w.Heard) > rosterKeep })
 }
 
 // workers returns those that were heard lately, by name.
@@ -100,7 +136,9 @@ func (r *roster) workers(now time.Time) []Worker {
 	r.forget(now)
 	list := make([]Worker, 0, len(r.byID))
 	for _, w := range r.byID {
-		list = append(list, *w)
+		shown := w.Worker
+		shown.Running = w.holds()
+		list = append(list, shown)
 	}
 	slices.SortFunc(list, func(a, b Worker) int { return cmp.Compare(a.ID, b.ID) })
 	return list

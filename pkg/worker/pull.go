@@ -125,7 +125,7 @@ func (w *worker) start(p *pool, dispatches []*bus.Dispatch) {
 	w.notes.started(held)
 	notify(w.notice)
 	for _, a := range held {
-		w.attempts.Go(func() { w.execute(a) })
+		w.attempts.start(a, w.execute)
 		switch {
 		case w.killing.Load():
 			a.cancel(errKilled)

@@ -202,7 +202,7 @@ type worker struct {
 	reading  chan struct{}  // a token for each artifact that is in memory
 	shippers sync.WaitGroup // of attempts' output
 	shipped  atomic.Int64   // bytes that they hold
-	attempts sync.WaitGroup
+	attempts executors
 }
 
 // Run is a whole worker: it takes the directory, connects, works until ctx is done, and then drains. What is published
@@ -308,6 +308,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		ledger:   newLedger(o.Slots, time.Now()),
 		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
 		commits:  commits{wake: make(chan struct{}, 1)},
+		attempts: newExecutors(),
 		outboxes: outboxes{lanes: map[lane]*outbox{}, empty: make(chan struct{}, 1)},
 		shared:   make(chan *pool, sharersMax),
 		beat:     make(chan struct{}, 1),
@@ -509,6 +510,7 @@ func (w *worker) awaitShippers() {
 
 // awaitRunners waits for every attempt's goroutine, except those of runners that ignore that they were stopped.
 func (w *worker) awaitRunners() {
+	w.attempts.end()
 	limit := time.NewTimer(returnOnExit)
 	defer limit.Stop()
 	for _, p := range w.ledger.own() {
@@ -521,5 +523,5 @@ func (w *worker) awaitRunners() {
 			}
 		}
 	}
-	w.attempts.Wait()
+	w.attempts.wait()
 }
