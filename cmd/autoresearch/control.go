@@ -301,6 +301,9 @@ func limitsText(r *api.Run) string {
 		limit := r.Limits.MaxDurationSeconds
 		used = append(used, fmt.Sprintf("%s of %s active (%.0f %%)", seconds(r.ActiveSeconds), seconds(limit), 100*r.ActiveSeconds/limit))
 	}
+	if r.Limits != nil && r.Spent != nil {
+		used = append(used, spentOfLimits(r.Limits, r.Spent)...)
+	}
 	return strings.Join(used, ", ")
 }
 

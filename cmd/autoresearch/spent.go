@@ -25,3 +25,14 @@ func costText(cost float64, unit string) string {
 	}
 	return fmt.Sprintf("%.4g %s", cost, harmless(unit, 20))
 }
+
+// spentOfLimits says how much is spent of what may be.
+func spentOfLimits(l *api.Limits, s *api.Spent) (parts []string) {
+	if l.MaxGPUHours > 0 {
+		parts = append(parts, fmt.Sprintf("%.4g of %.4g GPU-hours spent (%.0f %%)", s.GPUHours, l.MaxGPUHours, 100*s.GPUHours/l.MaxGPUHours))
+	}
+	if l.MaxCost > 0 {
+		parts = append(parts, fmt.Sprintf("%.4g of %s spent (%.0f %%)", s.Cost, costText(l.MaxCost, s.Unit), 100*s.Cost/l.MaxCost))
+	}
+	return parts
+}

@@ -297,9 +297,13 @@ func changeOf(a *spec.Act) *Change {
 		Action: a.Kind, Task: a.Task, RetryOf: a.Origin, Class: a.Class, GPU: a.GPU, Subtree: a.Subtree, Count: a.Count, By: a.By,
 		Reason: a.Reason, What: a.What,
 	}
-	if a.Kind == spec.ActBudget || a.Kind == spec.ActReprioritise {
+	if a.Kind == spec.ActBudget || a.Kind == spec.ActReprioritise || a.Kind == spec.ActWarn {
 		value := Number(a.Value)
 		shown.Value = &value
+	}
+	if a.Kind == spec.ActWarn {
+		used := Number(a.Used)
+		shown.Limit, shown.Used = a.Limit, &used
 	}
 	return shown
 }

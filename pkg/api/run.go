@@ -65,9 +65,7 @@ func runOf(r Served, view *coordinator.View) Run {
 	run.Configured = max(1, cfg.Budget)
 	run.Budget = cmp.Or(meta.Budget, run.Configured)
 	run.Classes = classesOf(view)
-	if l := cfg.Limits; l.MaxExperiments > 0 || l.MaxDuration > 0 {
-		run.Limits = &Limits{MaxExperiments: l.MaxExperiments, MaxDurationSeconds: l.MaxDuration.Seconds()}
-	}
+	run.Limits = limitsOf(cfg.Limits.Allowance())
 	run.ActiveSeconds = view.Now().Seconds()
 	run.Spent = spentOf(view, view.Spent())
 	return run

@@ -146,6 +146,8 @@ type Class struct {
 type Limits struct {
 	MaxExperiments     int     `json:"max_experiments,omitempty"`
 	MaxDurationSeconds float64 `json:"max_duration_seconds,omitempty"`
+	MaxGPUHours        float64 `json:"max_gpu_hours,omitempty"`
+	MaxCost            float64 `json:"max_cost,omitempty"`
 }
 
 // Spent is what attempts have used up: the time for which they held slots, the GPUs of these times that time, and what the
@@ -386,7 +388,9 @@ type Change struct {
 	Class   string       `json:"class,omitempty"`
 	GPU     string       `json:"gpu,omitempty"` // of the worker that By names
 	Subtree bool         `json:"subtree,omitempty"`
-	Value   *Number      `json:"value,omitempty"` // the new priority or budget
+	Value   *Number      `json:"value,omitempty"` // the new priority or budget, or the amount of the limit
+	Limit   spec.Limit   `json:"limit,omitempty"` // of which people are warned
+	Used    *Number      `json:"used,omitempty"`  // of the limit
 	What    string       `json:"what,omitempty"`  // of configure: what was changed
 	Count   int          `json:"count"`
 	By      string       `json:"by"`

@@ -23,3 +23,13 @@ func spentOn(view *coordinator.View, t *spec.Task) *Spent {
 	}
 	return spentOf(view, spent)
 }
+
+// limitsOf describes an allowance; nil where nothing is limited.
+func limitsOf(a spec.Allowance) *Limits {
+	if a.IsZero() {
+		return nil
+	}
+	return &Limits{
+		MaxExperiments: a.Experiments, MaxDurationSeconds: a.Duration.Seconds(), MaxGPUHours: a.GPUTime.Hours(), MaxCost: a.Cost.Units(),
+	}
+}

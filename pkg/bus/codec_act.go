@@ -6,7 +6,8 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// act writes an Act: k kind, i task, o origin, c class, g GPU, s subtree, v value, w what, n count, b by, y reason, t wall clock.
+// act writes an Act: k kind, i task, o origin, c class, g GPU, s subtree, v value, w what, n count, b by, y reason, t wall clock,
+// l limit, u used.
 func (w *wire) act(a *Act) {
 	mark := w.openMap()
 	fieldText(w, "k", a.Kind)
@@ -21,6 +22,8 @@ func (w *wire) act(a *Act) {
 	fieldText(w, "b", a.By)
 	fieldText(w, "y", a.Reason)
 	fieldInt(w, "t", a.At)
+	fieldText(w, "l", a.Limit)
+	w.fieldFloat("u", a.Used)
 	w.unknown(a.Unknown)
 	w.closeMap(mark)
 }
@@ -52,6 +55,10 @@ func (c *cursor) act() (a Act) {
 			a.Reason = c.text()
 		case "t":
 			a.At = spec.WallTime(c.int())
+		case "l":
+			a.Limit = spec.Limit(c.text())
+		case "u":
+			a.Used = c.float()
 		default:
 			return false
 		}

@@ -211,6 +211,9 @@ func drawMeta(t *rapid.T) Meta {
 	if drawBool(t, "budgets") {
 		m.ClassBudgets = map[string]int{drawText(t, "class"): int(drawInt64(t, "budget"))}
 	}
+	if drawBool(t, "warned") {
+		m.Warned = map[spec.Limit]int64{spec.Limit(drawText(t, "limit")): drawInt64(t, "warned at")}
+	}
 	if drawBool(t, "rules") {
 		m.Rules = &spec.Rules{Budget: int(drawInt64(t, "budget"))}
 		if drawBool(t, "kinds") {
@@ -244,7 +247,8 @@ func drawAct(t *rapid.T) Act {
 		Kind: spec.ActKind(drawText(t, "kind")), Task: spec.TaskID(drawText(t, "task")), Origin: spec.TaskID(drawText(t, "origin")),
 		Class: drawText(t, "class"), GPU: drawText(t, "gpu"), Subtree: drawBool(t, "subtree"), Value: float64(drawInt64(t, "value")),
 		Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "count"), By: drawText(t, "by"), Reason: drawText(t, "reason"),
-		At: spec.WallTime(drawInt64(t, "at")), Unknown: drawUnknown(t),
+		At: spec.WallTime(drawInt64(t, "at")), Limit: spec.Limit(drawText(t, "limit")), Used: float64(drawInt64(t, "used")),
+		Unknown: drawUnknown(t),
 	}
 }
 

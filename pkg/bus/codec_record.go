@@ -365,7 +365,8 @@ func (c *cursor) recordField(r *Record, key []byte) bool {
 }
 
 // fieldMeta writes a Meta: s status, y stop reason, p paused, pk paused classes, b budget, bk budgets of classes,
-// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, x quarantined GPUs, g rules.
+// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, x quarantined GPUs, w warned,
+// g rules.
 func (w *wire) fieldMeta(key string, m *Meta) {
 	if m == nil {
 		return
@@ -377,7 +378,7 @@ func (w *wire) fieldMeta(key string, m *Meta) {
 	w.fieldBool("p", m.Paused)
 	fieldTexts(w, "pk", m.PausedClasses)
 	fieldInt(w, "b", m.Budget)
-	w.fieldBudgets("bk", m.ClassBudgets)
+	fieldAmounts(w, "bk", m.ClassBudgets)
 	w.fieldBool("d", m.Drained)
 	w.fieldBool("l", m.Loaded)
 	fieldText(w, "h", m.ImportHash)
@@ -385,6 +386,7 @@ func (w *wire) fieldMeta(key string, m *Meta) {
 	fieldUint(w, "o", m.NextOrder)
 	fieldUint(w, "i", m.ResultsID)
 	fieldList(w, "x", m.Quarantined, (*wire).quarantine)
+	fieldAmounts(w, "w", m.Warned)
 	w.fieldRules("g", m.Rules)
 	w.unknown(m.Unknown)
 	w.closeMap(mark)
@@ -412,15 +414,16 @@ func (w *wire) fieldRules(key string, r *spec.Rules) {
 	w.closeMap(mark)
 }
 
-func (w *wire) fieldBudgets(key string, budgets map[string]int) {
-	if len(budgets) == 0 {
+// fieldAmounts writes whole numbers by name.
+func fieldAmounts[K ~string, V ~int | ~int64](w *wire, key string, amounts map[K]V) {
+	if len(amounts) == 0 {
 		return
 	}
 	w.key(key)
-	w.mapLen(len(budgets))
-	for _, class := range slices.Sorted(maps.Keys(budgets)) {
-		w.text(class)
-		w.int(int64(budgets[class]))
+	w.mapLen(len(amounts))
+	for _, name := range slices.Sorted(maps.Keys(amounts)) {
+		w.text(string(name))
+		w.int(int64(amounts[name]))
 	}
 }
 
@@ -438,7 +441,7 @@ func (c *cursor) meta(m *Meta) {
 		case "b":
 			m.Budget = int(c.int())
 		case "bk":
-			m.ClassBudgets = c.budgets()
+			m.ClassBudgets = amounts[string, int](c)
 		case "d":
 			m.Drained = c.bool()
 		case "l":
@@ -453,6 +456,8 @@ func (c *cursor) meta(m *Meta) {
 			m.ResultsID = c.uint64()
 		case "x":
 			m.Quarantined = list(c, c.quarantine)
+		case "w":
+			m.Warned = amounts[spec.Limit, int64](c)
 		case "g":
 			m.Rules = c.rules()
 		default:
@@ -499,12 +504,12 @@ func (c *cursor) kindRules() map[string]spec.KindRule {
 	return rules
 }
 
-func (c *cursor) budgets() map[string]int {
+func amounts[K ~string, V ~int | ~int64](c *cursor) map[K]V {
 	n := c.mapLen()
-	budgets := make(map[string]int, min(n, 64))
+	amounts := make(map[K]V, min(n, 64))
 	for ; n > 0 && c.err == nil; n-- {
-		class := c.text()
-		budgets[class] = int(c.int())
+		name := K(c.text())
+		amounts[name] = V(c.int())
 	}
-	return budgets
+	return amounts
 }

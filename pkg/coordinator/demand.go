@@ -109,12 +109,18 @@ func (t *term) demands(now time.Time) map[string]classDemand {
 
 // used returns how much of each limit that the workflow sets is used up.
 func (t *term) used() map[string]float64 {
-	limits, ratios := t.cfg.Limits, make(map[string]float64)
+	limits, ratios, spent := t.cfg.Limits, make(map[string]float64), t.ledger.spent()
 	if limits.MaxExperiments > 0 {
 		ratios["experiments"] = float64(t.ledger.status(t.c.host.Now()).Counts.Experiments) / float64(limits.MaxExperiments)
 	}
 	if limits.MaxDuration > 0 {
 		ratios["duration"] = min(1, t.ledger.time().Seconds()/limits.MaxDuration.Seconds())
+	}
+	if limits.MaxGPUTime > 0 {
+		ratios["gpu_hours"] = spent.GPUTime.Hours() / limits.MaxGPUTime.Hours()
+	}
+	if limits.MaxCost > 0 {
+		ratios["cost"] = spent.Cost.Units() / limits.MaxCost.Units()
 	}
 	return ratios
 }

@@ -41,9 +41,10 @@ type leader struct {
 	proofDue  bool // a record is due, whether or not there is something to write: it proves that nobody else leads
 
 	clock   engineClock
-	heard   time.Time     // the last sign of NATS, wall time
-	wasDeaf bool          // it came after a silence, of which the engine was not told yet
-	wall    spec.WallTime // of the last record
+	heard   time.Time       // the last sign of NATS, wall time
+	timed   spec.EngineTime // of the last record
+	wasDeaf bool            // it came after a silence, of which the engine was not told yet
+	wall    spec.WallTime   // of the last record
 
 	inbox     *inbox
 	refs      map[uint64]func(engine.Reply)
@@ -205,10 +206,16 @@ func withRef(ev engine.Event, ref uint64) engine.Event {
 	panic(fmt.Sprintf("coordinator: a reply was asked of %T, which has none", ev))
 }
 
-// watermarkLagMax is how far the watermark may run ahead of its last record before it is worth a record of its own.
-const watermarkLagMax = 1000
+// What may be ahead of its last record before it is worth a record of its own: the watermark, and, while leases are held,
+// engine time. So much of what they spend, and of the run's active time, is forgotten when the leader dies.
+const (
+	watermarkLagMax = 1000
+	timeLagMax      = 10 * time.Second
+)
 
-func (l *leader) lagging() bool { return l.watermark > l.marked+watermarkLagMax }
+func (l *leader) lagging() bool {
+	return l.watermark > l.marked+watermarkLagMax || l.clock.engine > l.timed+timeLagMax && l.engine.Counts().Leases() > 0
+}
 
 // journal commits the output's changes as one record.
 func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output) error {
@@ -238,7 +245,7 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 	l.number++
 	l.wall = record.Wall
 	l.metaDue, l.proofDue = false, false
-	l.marked = l.watermark
+	l.marked, l.timed = l.watermark, now.Engine
 	return nil
 }
 

@@ -41,7 +41,10 @@ var (
 	descWant  = prometheus.NewDesc("autoresearch_workers_wanted",
 		"Workers that the run could keep busy within its budgets, what it keeps busy now included.", []string{"class"}, nil)
 	descUsed = prometheus.NewDesc("autoresearch_budget_used_ratio",
-		"How much of a limit at which the run stops is used up, from 0 to 1.", []string{"budget"}, nil)
+		"How much of a limit at which the run stops is used up: 1 is all of it.", []string{"budget"}, nil)
+	descLeaseTime  = prometheus.NewDesc("autoresearch_spent_lease_seconds", "For how long attempts have held slots.", nil, nil)
+	descGPUTime    = prometheus.NewDesc("autoresearch_spent_gpu_hours", "GPUs times the time for which attempts have held them.", nil, nil)
+	descCost       = prometheus.NewDesc("autoresearch_spent_cost", "What the workflow's prices make of that, in their unit.", nil, nil)
 	descNATS       = prometheus.NewDesc("autoresearch_nats_connected", "1 while the coordinator is connected to NATS.", nil, nil)
 	descReconnects = prometheus.NewDesc("autoresearch_nats_reconnects_total", "Times the connection to NATS was lost and came back.", nil, nil)
 	descAlarm      = prometheus.NewDesc("autoresearch_alarm", "1 while the journal is gone or damaged and the run is stopped.", nil, nil)
@@ -92,7 +95,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		descTasks, descTotal, descLeader, descEpoch, descJournal, descMirror, descBest, descAlarm, descActive, descKind,
-		descSlots, descWant, descUsed, descNATS, descReconnects, descWorkers, descGPUs,
+		descSlots, descWant, descUsed, descLeaseTime, descGPUTime, descCost, descNATS, descReconnects, descWorkers, descGPUs,
 	} {
 		ch <- d
 	}
@@ -180,6 +183,11 @@ func (m *metrics) collectDemand(ch chan<- prometheus.Metric, t *term, now time.T
 	}
 	for budget, used := range t.used() {
 		ch <- prometheus.MustNewConstMetric(descUsed, prometheus.GaugeValue, used, budget)
+	}
+	for d, spent := range map[*prometheus.Desc]float64{
+		descLeaseTime: t.ledger.spent().LeaseTime.Seconds(), descGPUTime: t.ledger.spent().GPUTime.Hours(), descCost: t.ledger.spent().Cost.Units(),
+	} {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, spent)
 	}
 	for class, c := range t.demands(now) {
 		gauge(descSlots, c.slots, class)

@@ -115,7 +115,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 		run: c.o.Run, runID: f.runID, epoch: f.epoch, log: c.log, host: c.host, ports: c.ports, engine: engine.New(cfg),
 		commit: &rec.commit, number: f.commit, writer: c.writer, recordTo: c.recordLimit(),
 		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID, rules: rulesOf(cfg), proofDue: true,
-		clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
+		timed: f.time, clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL, resultMax: cfg.Limits.Size.Result,
 		hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
 		stalls: newStallWatch(c.broken), weight: cfg.Weight, metrics: c.metrics,

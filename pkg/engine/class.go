@@ -171,18 +171,12 @@ func (e *Engine) admit(t *task) bool {
 	if t.Attempt > 0 || t.policy.Uncounted {
 		return true
 	}
-	if limit := e.cfg.Limits.MaxExperiments; limit > 0 && e.counts.Experiments >= limit {
-		e.halt("max_experiments reached")
+	if limit := e.run.allowed.Experiments; limit > 0 && e.run.Experiments >= limit {
+		e.halt(string(spec.LimitExperiments) + " reached")
 		return false
 	}
-	e.counts.Experiments++
+	e.run.Experiments++
 	return true
-}
-
-func (e *Engine) checkLimits(now Now) {
-	if limit := e.cfg.Limits.MaxDuration; limit > 0 && now.Engine >= limit && e.meta.Status == spec.StatusRunning {
-		e.halt("max_duration reached")
-	}
 }
 
 func (e *Engine) dispatch(now Now, t *task) {
@@ -237,7 +231,7 @@ func (e *Engine) place(now Now, t *task) {
 		e.counts.Running++
 		e.countLease(t, 1)
 		e.hold(t, now)
-		e.spending.hold(t.Lease)
+		e.run.hold(t.Lease)
 		e.arm(t, t.Lease.Until)
 	case spec.StateReported:
 		e.counts.Reported++
@@ -249,7 +243,7 @@ func (e *Engine) settle(now Now, t *task) {
 	spent := t.Lease.Spent(now.Engine)
 	r := t.edit()
 	r.Spent = r.Spent.Plus(spent)
-	e.spending.release(t.Lease, spent)
+	e.run.release(t.Lease, spent)
 }
 
 // countLease counts a lease that a task takes (1) or gives up (-1).

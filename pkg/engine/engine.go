@@ -29,7 +29,7 @@ type Engine struct {
 	sharesDue bool               // something changed that the shares depend on
 	demands   []spec.ClassDemand // what Demands returned last
 
-	spending Spending // of all tasks
+	run purse // of all tasks
 
 	streak streak // how the last tasks ended
 	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
@@ -58,6 +58,7 @@ func New(cfg Config) *Engine {
 		workers:  make(map[spec.WorkerID]*worker),
 		heard:    list.New(),
 		status:   spec.StatusRunning,
+		run:      purse{allowed: cfg.Limits.Allowance()},
 	}
 	e.timers.less = earlier
 	e.timers.moved = func(t *timer, i int) { t.task.timerPos = int32(i) }
@@ -114,6 +115,7 @@ func (e *Engine) Collect(now Now) *Output {
 	e.forgetRuns(now)
 	e.share()
 	e.fill(now)
+	e.warn(now)
 	e.maybeStop()
 	e.gather()
 	return &e.out
@@ -176,9 +178,7 @@ func (e *Engine) NextDeadline() (at spec.EngineTime, ok bool) {
 	for _, o := range e.others {
 		at = min(at, o.until)
 	}
-	if limit := e.cfg.Limits.MaxDuration; limit > 0 && e.halting() == "" && e.meta.Status == spec.StatusRunning {
-		at = min(at, limit)
-	}
+	at = min(at, e.spentWhen())
 	return at, at < math.MaxInt64
 }
 
@@ -186,14 +186,14 @@ func (e *Engine) NextDeadline() (at spec.EngineTime, ok bool) {
 func (e *Engine) Meta() spec.Meta { return e.meta }
 
 // Spending returns what the run's tasks spend.
-func (e *Engine) Spending() Spending {
-	s := e.spending
-	s.Experiments = e.counts.Experiments
-	return s
-}
+func (e *Engine) Spending() Spending { return e.run.Spending }
 
 // Counts returns the run's counts.
-func (e *Engine) Counts() Counts { return e.counts }
+func (e *Engine) Counts() Counts {
+	counts := e.counts
+	counts.Experiments = e.run.Experiments
+	return counts
+}
 
 // Status returns the run's status and, when it is stopped or about to, why.
 func (e *Engine) Status() (spec.Status, string) {

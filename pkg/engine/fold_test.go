@@ -136,7 +136,7 @@ func (f *fold) checkMeta(m spec.Meta) error {
 	folded.NextSeq, folded.NextOrder = m.NextSeq, m.NextOrder
 	if folded.Status != m.Status || folded.StopReason != m.StopReason || folded.Paused != m.Paused ||
 		folded.Budget != m.Budget || folded.Loaded != m.Loaded || folded.ImportHash != m.ImportHash ||
-		!slices.Equal(folded.PausedClasses, m.PausedClasses) || !maps.Equal(folded.ClassBudgets, m.ClassBudgets) {
+		!slices.Equal(folded.PausedClasses, m.PausedClasses) || !maps.Equal(folded.ClassBudgets, m.ClassBudgets) || !maps.Equal(folded.Warned, m.Warned) {
 		return fmt.Errorf("meta: folded %+v, engine %+v", folded, m)
 	}
 	return nil

@@ -39,7 +39,12 @@ func drawConfig(rt *rapid.T) Config {
 		Hooks: rapid.Bool().Draw(rt, "hooks"), MaxLost: 2, MaxPreempted: 2, MaxChildren: 4,
 		MaxReported: rapid.IntRange(1, 5).Draw(rt, "max reported"),
 		Prices:      spec.Prices{Classes: map[string]spec.Price{"gpu": {SlotHour: 333_333, GPUHour: 2_000_000}}},
-		Limits:      spec.Limits{MaxExperiments: rapid.SampledFrom([]int{0, 0, 0, 5}).Draw(rt, "max experiments")},
+		Limits: spec.Limits{
+			MaxExperiments: rapid.SampledFrom([]int{0, 0, 0, 5}).Draw(rt, "max experiments"),
+			MaxDuration:    rapid.SampledFrom([]time.Duration{0, 0, 0, time.Hour}).Draw(rt, "max duration"),
+			MaxGPUTime:     rapid.SampledFrom([]time.Duration{0, 0, 0, time.Minute}).Draw(rt, "max GPU time"),
+			MaxCost:        rapid.SampledFrom([]spec.Cost{0, 0, 0, 5_000}).Draw(rt, "max cost"),
+		},
 	}
 	if rapid.IntRange(0, 4).Draw(rt, "strict") == 4 { // the kind "other" cannot run
 		cfg.Strict = true

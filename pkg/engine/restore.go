@@ -20,9 +20,9 @@ func (e *Engine) Restore(meta spec.Meta) {
 // it keeps only what it needs.
 func (e *Engine) Load(stored *spec.Task) {
 	if stored.Attempt > 0 && !e.policyOf(stored.Spec.Kind).Uncounted {
-		e.counts.Experiments++
+		e.run.Experiments++
 	}
-	e.spending.settled = e.spending.settled.Plus(stored.Spent)
+	e.run.settled = e.run.settled.Plus(stored.Spent)
 	e.meta.NextSeq = max(e.meta.NextSeq, stored.Seq+1)
 	if stored.Outcome != nil {
 		e.meta.NextOrder = max(e.meta.NextOrder, stored.Outcome.Order+1)

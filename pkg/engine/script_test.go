@@ -233,6 +233,12 @@ func readConfig(t *testing.T, cfg *Config, l line) {
 	if l.values("max-duration") != nil {
 		cfg.Limits.MaxDuration = l.duration(t, "max-duration")
 	}
+	if l.values("max-gpu-time") != nil {
+		cfg.Limits.MaxGPUTime = l.duration(t, "max-gpu-time")
+	}
+	if l.values("max-cost") != nil {
+		cfg.Limits.MaxCost = readCost(t, l.value("max-cost", ""))
+	}
 	cfg.MaxLost = int(l.number(t, "max-lost", float64(cfg.MaxLost)))
 	cfg.MaxPreempted = int(l.number(t, "max-preempted", float64(cfg.MaxPreempted)))
 	cfg.MaxChildren = int(l.number(t, "max-children", float64(cfg.MaxChildren)))

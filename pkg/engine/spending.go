@@ -11,7 +11,7 @@ import (
 // it says is what the leases' own records add up to; the cost of those that are held is rounded down once, and not for each.
 // The zero value is of no task; a copy stays as it was.
 type Spending struct {
-	// Experiments is how many tasks of counted kinds were dispatched.
+	// Experiments is how many tasks of counted kinds were dispatched for the first time.
 	Experiments int
 
 	settled          spec.Spent
@@ -79,6 +79,23 @@ func (f *flow) time(now spec.EngineTime) spec.EngineTime {
 		return maxTime
 	}
 	return spec.EngineTime(low)
+}
+
+// reaches returns when by will be as much as this, if every lease is held until then; maxTime when that is never.
+func (f *flow) reaches(high, low uint64) spec.EngineTime {
+	if f.rate == 0 {
+		return maxTime
+	}
+	low, carry := bits.Add64(low, f.low, 0)
+	high, _ = bits.Add64(high, f.high, carry)
+	if high >= f.rate {
+		return maxTime
+	}
+	at, rest := bits.Div64(high, low, f.rate)
+	if rest > 0 {
+		at++
+	}
+	return spec.EngineTime(min(at, uint64(maxTime)))
 }
 
 // maxTime is later than any time.

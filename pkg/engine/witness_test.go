@@ -184,6 +184,12 @@ func (m *machine) witnessCaps(fresh []*spec.Task) error {
 	if status, _ := e.Status(); status != spec.StatusRunning || e.Meta().Paused {
 		return fmt.Errorf("%d tasks dispatched while %s, paused %t", len(fresh), status, e.Meta().Paused)
 	}
+	for _, l := range spec.LimitsAll {
+		allowed, used := e.run.allowed.Of(l), e.run.used(l, m.now.Engine)
+		if allowed > 0 && (used > allowed || used == allowed && l != spec.LimitExperiments) && slices.ContainsFunc(fresh, counted) {
+			return fmt.Errorf("%d tasks dispatched, and %d of %s spent, which is %d", len(fresh), used, l, allowed)
+		}
+	}
 	for _, t := range fresh {
 		c := e.classes[t.Lease.Class]
 		if c.paused || c.leases-c.away > c.slots || c.budget > 0 && c.leases > c.budget {

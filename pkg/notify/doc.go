@@ -23,7 +23,7 @@
 //	text       a line for people
 //	new_best:            task, metric, direction, value, and previous unless it is the first
 //	stopped, breaker:    reason
-//	budget:              limit (max_experiments or max_duration), used, allowed (seconds for a duration)
+//	budget:              limit (max_experiments, max_duration, max_gpu_hours or max_cost), used, allowed (seconds for a duration)
 //	no_progress:         for_seconds
 //	counts     completed, failed, cancelled, running and queued experiments when it was written
 //

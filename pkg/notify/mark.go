@@ -18,7 +18,7 @@ type mark struct {
 	Status spec.Status `json:"status,omitempty"`
 	// Stopped is the end of which people were told last: a leader that takes a stopped run over lets it stop once more.
 	Stopped *stop `json:"stopped,omitempty"`
-	// Said are the limits and the times without progress of which people were told. A limit that is raised is told of again.
+	// Said are the times without progress of which people were told.
 	Said map[string]float64 `json:"said,omitempty"`
 }
 

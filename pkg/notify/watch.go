@@ -20,9 +20,6 @@ type watch struct {
 	patience []time.Duration // for how long nothing may complete before somebody is told, each once
 }
 
-// budgetShare is the part of a limit at which people are told.
-const budgetShare = 0.8
-
 // see folds events, and returns what they are worth telling. Of several new best values it is the last.
 func (w *watch) see(events []coordinator.Event) []Notice {
 	var notices []Notice
@@ -30,6 +27,8 @@ func (w *watch) see(events []coordinator.Event) []Notice {
 	for i := range events {
 		e := &events[i]
 		switch {
+		case e.Act != nil && e.Act.Kind == spec.ActWarn:
+			notices = append(notices, w.spent(e))
 		case e.Change != nil && e.Change.Task.State == spec.StateCompleted:
 			if n, found := w.completed(e); found {
 				best = &n
@@ -44,7 +43,7 @@ func (w *watch) see(events []coordinator.Event) []Notice {
 	if best != nil {
 		notices = append([]Notice{*best}, notices...)
 	}
-	return append(notices, w.limits()...)
+	return notices
 }
 
 // notice begins a notice. what tells it from others of its event; it is the same from every leader.
@@ -117,31 +116,12 @@ func (w *watch) changed(e *coordinator.Event) (Notice, bool) {
 	return n, true
 }
 
-// limit is one of the run's limits.
-type limit struct {
-	name          string
-	used, allowed float64
-}
-
-// limits looks at what is used of the run's limits.
-func (w *watch) limits() []Notice {
-	rules := w.view.Config().Limits
-	var notices []Notice
-	for _, l := range []limit{
-		{"max_experiments", float64(w.view.Status().Counts.Experiments), float64(rules.MaxExperiments)},
-		{"max_duration", w.view.Now().Seconds(), rules.MaxDuration.Seconds()},
-	} {
-		said := w.mark.Said[l.name]
-		if l.allowed <= 0 || l.used < budgetShare*l.allowed || said >= l.allowed {
-			continue
-		}
-		w.say(l.name, l.allowed)
-		n := w.notice(spec.NoticeBudget, fmt.Sprintf("%s-%g", l.name, l.allowed), w.view.Clock())
-		n.Limit, n.Used, n.Allowed = l.name, l.used, l.allowed
-		n.Text = fmt.Sprintf("run %s: %.0f %% of %s is used (%s of %s)", n.Run, 100*l.used/l.allowed, l.name, number(l.used), number(l.allowed))
-		notices = append(notices, n)
-	}
-	return notices
+// spent tells that most of a limit is spent.
+func (w *watch) spent(e *coordinator.Event) Notice {
+	n := w.notice(spec.NoticeBudget, place(e), w.when(e))
+	n.Limit, n.Used, n.Allowed = string(e.Act.Limit), e.Act.Used, e.Act.Value
+	n.Text = fmt.Sprintf("run %s: %s", n.Run, e.Act.Reason)
+	return n
 }
 
 func (w *watch) say(what string, value float64) {

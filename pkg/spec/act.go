@@ -1,6 +1,6 @@
 package spec
 
-// Act is a change that somebody asked for, or that a worker told of, as the journal keeps it: what, who, and why. It travels
+// Act is a change that somebody asked for, that a worker told of, or a warning, as the journal keeps it: what, who, and why. It travels
 // in the record of the change itself, so it is as durable and as exact as the change. Acts are for people: nothing is decided
 // by them.
 type Act struct {
@@ -15,10 +15,13 @@ type Act struct {
 	GPU string
 	// Subtree says that the descendants were meant too.
 	Subtree bool
-	// Value is the new priority (lower runs first) or the new budget (0: the configured one).
+	// Value is the new priority (lower runs first), the new budget (0: the configured one), or the amount of a limit.
 	Value float64
 	// What says in words what became of a run's entry in the registry; "" for all other acts.
 	What string
+	// Limit is the limit that it was about, of which Used is spent, both in units (Limit.Units).
+	Limit Limit
+	Used  float64
 	// Count is how many tasks it reached.
 	Count int
 	// By says who asked, or which worker told, Reason why; Reason may be empty.
@@ -45,4 +48,6 @@ const (
 	ActConfigure    ActKind = "configure"
 	ActQuarantine   ActKind = "quarantine" // a worker does not offer a GPU until it is fit again
 	ActRelease      ActKind = "release"    // it is fit again
+	// ActWarn is the engine's own: most of a limit is spent.
+	ActWarn ActKind = "warn"
 )

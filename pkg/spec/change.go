@@ -91,6 +91,8 @@ type Meta struct {
 	ResultsID uint64
 	// Quarantined are the GPUs of workers that are known to be quarantined, so that this is said once.
 	Quarantined []Quarantine
+	// Warned says of which limits of the run people were warned, and at which amount (Allowance.Of). The map never changes.
+	Warned map[Limit]int64
 	// Rules are those of the term that wrote this; nil when a version wrote it that did not say.
 	Rules *Rules
 	// Unknown holds fields written by a newer version, kept on a rewrite.

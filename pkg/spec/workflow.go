@@ -76,8 +76,16 @@ type Limits struct {
 	MaxExperiments int
 	// MaxDuration stops dispatching once the run was active (engine time) for so long.
 	MaxDuration time.Duration
+	// MaxGPUTime and MaxCost stop dispatching once the run has spent so much.
+	MaxGPUTime time.Duration
+	MaxCost    Cost
 	// Size bounds what single tasks and results may be; zero fields mean the engine's defaults.
 	Size SizeLimits
+}
+
+// Allowance is what the run may spend.
+func (l Limits) Allowance() Allowance {
+	return Allowance{Experiments: l.MaxExperiments, Duration: l.MaxDuration, GPUTime: l.MaxGPUTime, Cost: l.MaxCost}
 }
 
 // SizeLimits bound what one task or one result may be. What exceeds them is refused, or fails its own task, with a reason

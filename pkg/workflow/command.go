@@ -194,7 +194,8 @@ func (k *Kind) policy() spec.KindPolicy {
 // Limits returns the stop rules that the engine keeps, and what bounds single tasks and results.
 func (c *Command) Limits() spec.Limits {
 	return spec.Limits{
-		MaxExperiments: c.file.Stop.MaxExperiments, MaxDuration: c.file.Stop.MaxDuration, Size: c.file.Limits,
+		MaxExperiments: c.file.Stop.MaxExperiments, MaxDuration: c.file.Stop.MaxDuration, MaxGPUTime: c.file.Stop.MaxGPUTime,
+		MaxCost: c.file.Stop.MaxCost, Size: c.file.Limits,
 	}
 }
 

@@ -26,7 +26,7 @@
 //	  layers: {int: [1, 4]}
 //	  dropout: {float: [0, 0.5]}
 //	proposer: {strategy: mutate, children: 3, seed: 7, ahead: 8, kind: experiment}
-//	stop: {max_experiments: 60, patience: 20, max_duration: 2h}
+//	stop: {max_experiments: 60, patience: 20, max_duration: 2h, max_gpu_hours: 100, max_cost: 250}
 //	prices: {unit: USD, classes: {cpu: {slot_hour: 0.04}, h100: {gpu_hour: 2.5}}}   # default: nothing costs anything
 //	limits: {children: 10000, depth: 100000, payload: 64MiB, result: 64MiB}   # the defaults: what one task may be
 //

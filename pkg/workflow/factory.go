@@ -177,10 +177,24 @@ func (f *File) describeStop() string {
 	if d := f.Stop.MaxDuration; d > 0 {
 		rules = append(rules, "after "+shortDuration(d)+" of active time")
 	}
+	if d := f.Stop.MaxGPUTime; d > 0 {
+		rules = append(rules, fmt.Sprintf("once %g GPU-hours are spent", d.Hours()))
+	}
+	if c := f.Stop.MaxCost; c > 0 {
+		rules = append(rules, "once "+f.costText(c)+" is spent")
+	}
 	if len(rules) == 0 {
 		return "No stop rule ends it before there is nothing left to run."
 	}
 	return "It ends " + strings.Join(rules, ", or ") + "."
+}
+
+// costText is an amount with its unit, where the file names one.
+func (f *File) costText(c spec.Cost) string {
+	if f.Prices.Unit == "" {
+		return fmt.Sprintf("a cost of %g", c.Units())
+	}
+	return fmt.Sprintf("%g %s", c.Units(), f.Prices.Unit)
 }
 
 // shortDuration prints a duration without the parts that are zero at its end: 2h, not 2h0m0s.
@@ -213,6 +227,12 @@ func (s *Spec) SupervisorKnownConfig() map[string]string {
 	}
 	if d := f.Stop.MaxDuration; d > 0 {
 		known["stop.max_duration"] = shortDuration(d)
+	}
+	if d := f.Stop.MaxGPUTime; d > 0 {
+		known["stop.max_gpu_hours"] = fmt.Sprintf("%g", d.Hours())
+	}
+	if c := f.Stop.MaxCost; c > 0 {
+		known["stop.max_cost"] = fmt.Sprintf("%g", c.Units())
 	}
 	return known
 }

@@ -133,6 +133,9 @@ type Stop struct {
 	Patience int
 	// MaxDuration ends a run after so much active time.
 	MaxDuration time.Duration
+	// MaxGPUTime and MaxCost end a run once it has spent so much.
+	MaxGPUTime time.Duration
+	MaxCost    spec.Cost
 }
 
 // Read reads a workflow file; see Parse. Its errors name the path.

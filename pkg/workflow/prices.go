@@ -1,6 +1,10 @@
 package workflow
 
-import "autoresearch/pkg/spec"
+import (
+	"time"
+
+	"autoresearch/pkg/spec"
+)
 
 func (r *reader) pricesKeys(p *spec.Prices) keys {
 	return keys{
@@ -50,4 +54,34 @@ func (r *reader) cost(n *node, field string, high float64) spec.Cost {
 		return cost
 	}
 	return 0
+}
+
+// allowedCost reads what may be spent, which is more than nothing.
+func (r *reader) allowedCost(n *node, field string) spec.Cost {
+	before := len(r.problems)
+	cost := r.cost(n, field, costMax)
+	if cost == 0 && len(r.problems) == before {
+		r.refuse(n.at, field, "%s is too small; the least is 0.000001", n.text)
+	}
+	return cost
+}
+
+// costMax and hoursMax are the most that may be allowed.
+const (
+	costMax  = 1e12
+	hoursMax = 1e6
+)
+
+// hours reads a number of hours above 0.
+func (r *reader) hours(n *node, field string) time.Duration {
+	hours, ok := r.float(n, field)
+	held := time.Duration(min(max(hours, 0), hoursMax) * float64(time.Hour))
+	switch {
+	case !ok:
+	case hours > hoursMax:
+		r.refuse(n.at, field, "%s is too large; the most is %.0f", n.text, hoursMax)
+	case held <= 0:
+		r.refuse(n.at, field, "%s is too small; it is a number of hours above 0, like 0.5", n.text)
+	}
+	return held
 }

@@ -143,6 +143,8 @@ func (r *reader) stopKeys(s *Stop) keys {
 		"max_experiments": func(n *node, field string) { s.MaxExperiments = r.integer(n, field, 1, math.MaxInt32) },
 		"patience":        func(n *node, field string) { s.Patience = r.integer(n, field, 1, math.MaxInt32) },
 		"max_duration":    func(n *node, field string) { s.MaxDuration = r.duration(n, field, time.Millisecond) },
+		"max_gpu_hours":   func(n *node, field string) { s.MaxGPUTime = r.hours(n, field) },
+		"max_cost":        func(n *node, field string) { s.MaxCost = r.allowedCost(n, field) },
 	}
 }
 

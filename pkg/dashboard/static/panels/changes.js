@@ -15,6 +15,7 @@ export function Changes({ onSelect }) {
 }
 
 function Change({ of: c, onSelect }) {
+  if (c.action === 'warn') return html`<span class="name"><b>most of ${c.limit} is spent</b></span>`;
   const about = c.gpu ? `GPU ${c.gpu} of class ${c.class}` : c.class ? `class ${c.class}` : c.what ?? '';
   return html`<span class="name"><b>${c.action}</b> ${about}
     ${c.task && html`<button class="plain" onClick=${() => onSelect(c.task)}>${c.task}</button>`}

@@ -51,7 +51,7 @@ function Counts({ run, onSelect }) {
     ['failed', count(n.failed)],
     ['per min', run.per_minute ? short(Number(run.per_minute.toPrecision(3))) : '–'],
     ['active', duration(run.active_seconds)],
-    ...spent(run.spent),
+    ...spent(run.spent, limits),
   ];
   return html`<dl class="figures">
     ${figures.map(([title, value]) => html`<div key=${title} class=${title}><dt>${title}</dt><dd>${value}</dd></div>`)}
@@ -60,11 +60,13 @@ function Counts({ run, onSelect }) {
   </dl>`;
 }
 
-// What was used up is shown where there is any: GPU-hours, and the cost.
-function spent(s) {
+// What was used up is shown where there is any, or a limit of it: GPU-hours, and the cost.
+function spent(s, limits) {
+  const figure = (n) => short(Number(n.toPrecision(3)));
+  const of = (most) => most > 0 && html`<small> of ${figure(most)}</small>`;
   return [
-    s?.gpu_hours > 0 && ['GPU-hours', short(Number(s.gpu_hours.toPrecision(3)))],
-    s?.cost > 0 && ['spent', html`${short(Number(s.cost.toPrecision(3)))}<small> ${s.unit}</small>`],
+    (s?.gpu_hours > 0 || limits?.max_gpu_hours > 0) && ['GPU-hours', html`${figure(s.gpu_hours)}${of(limits?.max_gpu_hours)}`],
+    (s?.cost > 0 || limits?.max_cost > 0) && ['spent', html`${figure(s.cost)}${of(limits?.max_cost)}<small> ${s.unit}</small>`],
   ].filter(Boolean);
 }
 
