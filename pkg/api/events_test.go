@@ -195,12 +195,12 @@ func TestForwardingEnds(t *testing.T) {
 		{coordinator.Leader{Known: true, Host: "there", HTTP: "http://127.0.0.1:8080"}, CodeUnreachable},
 		{coordinator.Leader{Known: true, Host: "there", HTTP: "::"}, CodeUnreachable},
 	} {
-		wantCode(t, f.forward(nil, q, "test", test.leader), test.want)
+		wantCode(t, f.forward(nil, q, led{leader: test.leader}), test.want)
 	}
 	q.Header.Set(forwardedHeader, "1")
-	wantCode(t, f.forward(nil, q, "test", coordinator.Leader{Known: true, Host: "here", HTTP: "http://127.0.0.1:1"}), CodeNoLeader)
-	wantCode(t, f.forward(nil, must(http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))(t), "test",
-		coordinator.Leader{Known: true, Host: "here", HTTP: "http://127.0.0.1:1"}), CodeUnreachable)
+	dead := led{leader: coordinator.Leader{Known: true, Host: "here", HTTP: "http://127.0.0.1:1"}}
+	wantCode(t, f.forward(nil, q, dead), CodeNoLeader)
+	wantCode(t, f.forward(nil, must(http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))(t), dead), CodeUnreachable)
 	n := newWorld(t).coordinate()
 	n.stop()
 	n.api.leaders.patience = 0

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -46,27 +47,62 @@ func newForwarder(log *slog.Logger) *forwarder {
 	return &forwarder{transport: transport, hostname: hostname, patience: leaderPatience, log: log}
 }
 
-// forward hands a request on, or says why it cannot: then nothing of it was sent, and nothing is answered yet.
-func (f *forwarder) forward(w http.ResponseWriter, q *http.Request, run spec.RunName, leader coordinator.Leader) error {
-	target, err := f.reach(q, run, leader)
+// forward hands a request on to the run's leader, or says why it cannot: then it may be handed on again, and nothing is answered
+// yet. One that still stands when somebody else leads is given up: the leader it went to may hang for ever.
+func (f *forwarder) forward(w http.ResponseWriter, q *http.Request, run leading) error {
+	leader := run.Leader()
+	target, err := f.reach(q, run.Name(), leader)
 	if err != nil {
 		return err
 	}
-	unsent := q.WithContext(q.Context())
-	unsent.Body = io.NopCloser(q.Body) // a transport that cannot connect closes it
-	f.to(target, run, leader, func(failure error) { err = failure }).ServeHTTP(w, unsent)
+	ctx, cancel := context.WithCancel(q.Context())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		defer cancel()
+		awaitFall(ctx, run, leader)
+	}()
+	defer func() { cancel(); <-watched }()
+	handed := q.WithContext(ctx)
+	handed.Body = io.NopCloser(q.Body) // a transport that cannot connect closes it
+	f.to(target, run.Name(), leader, func(failure error) { err = failure }).ServeHTTP(w, handed)
 	return err
 }
 
-// unconnected is a leader that takes no connection: it may have died.
-type unconnected struct{ *Problem }
+// leading is a run, and who leads it.
+type leading interface {
+	Name() spec.RunName
+	Leader() coordinator.Leader
+}
 
-func (u unconnected) Unwrap() error { return u.Problem }
+// awaitFall waits until somebody else leads, or ctx ends.
+func awaitFall(ctx context.Context, run leading, leader coordinator.Leader) {
+	tick := time.NewTicker(fallPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := run.Leader(); now.Here || now.Known && now != leader {
+			return
+		}
+	}
+}
+
+// fallPoll is how often a request under way looks whether its leader still leads.
+const fallPoll = 100 * time.Millisecond
+
+// fallen is a leader that takes no connection, or that was followed by another before it answered what only reads.
+type fallen struct{ *Problem }
+
+func (f fallen) Unwrap() error { return f.Problem }
 
 // passes reports whether there may soon be a leader, where there was none to hand a request to.
 func passes(err error) bool {
 	var p *Problem
-	return errors.As(err, new(unconnected)) || errors.As(err, &p) && p.Code == CodeNoLeader
+	return errors.As(err, new(fallen)) || errors.As(err, &p) && p.Code == CodeNoLeader
 }
 
 // reach returns the address of the leader's API.
@@ -87,8 +123,8 @@ func (f *forwarder) reach(q *http.Request, run spec.RunName, leader coordinator.
 	return target, nil
 }
 
-// to hands requests on to a leader. One whose connection could not be made is given to unsent, and not answered.
-func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Leader, unsent func(error)) http.Handler {
+// to hands requests on to a leader. Why one may be handed on again is given to again, and it is not answered.
+func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Leader, again func(error)) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
@@ -105,11 +141,15 @@ func (f *forwarder) to(target *url.URL, run spec.RunName, leader coordinator.Lea
 		},
 		ErrorHandler: func(w http.ResponseWriter, q *http.Request, err error) {
 			refused := problem(CodeUnreachable, "run %q is led on host %s, which does not answer: %v", run, leader.Host, err)
-			if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
-				unsent(unconnected{refused})
-				return
+			lost := q.Context().Err() != nil
+			switch op := (*net.OpError)(nil); {
+			case errors.As(err, &op) && op.Op == "dial", lost && q.Method == http.MethodGet:
+				again(fallen{refused})
+			case lost:
+				(&call{Request: q, w: w}).fail(problem(CodeNoLeader, "run %q lost its leader while that was asked, and it may have been done", run))
+			default:
+				(&call{Request: q, w: w}).fail(refused)
 			}
-			(&call{Request: q, w: w}).fail(refused)
 		},
 	}
 }

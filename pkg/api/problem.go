@@ -49,7 +49,7 @@ var codes = map[Code]struct {
 	remedy string
 }{
 	CodeInvalid:      {http.StatusBadRequest, "correct the request; /api/v1/openapi.json describes it"},
-	CodeUnauthorized: {http.StatusUnauthorized, "send a token of the server's token file: Authorization: Bearer TOKEN"},
+	CodeUnauthorized: {http.StatusUnauthorized, "name a file with a token of the server's by --token-file, or send Authorization: Bearer TOKEN"},
 	CodeForbidden:    {http.StatusForbidden, "use a token with the role operator"},
 	CodeHost: {http.StatusMisdirectedRequest,
 		"ask for localhost or 127.0.0.1, or let the server ask for tokens (--http-tokens)"},

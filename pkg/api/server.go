@@ -208,11 +208,10 @@ func (c *call) reachLeader() (err error) {
 	if c.view, err = c.run.View(); err == nil {
 		return nil
 	}
-	leader := c.run.Leader()
-	if leader.Here {
+	if c.run.Leader().Here {
 		return problem(CodeNoLeader, "run %q: its leader is changing", c.run.Name())
 	}
-	if err := c.server.leaders.forward(c.w, c.Request, c.run.Name(), leader); err != nil {
+	if err := c.server.leaders.forward(c.w, c.Request, c.run); err != nil {
 		return err
 	}
 	c.w = nil
