@@ -221,7 +221,7 @@ func (r *remote) status(cmd *cobra.Command, dir string) error {
 		runs = present(runs)
 		named := r.named()
 		if named == "" && len(runs) != 1 {
-			return s.print(api.RunList{Runs: runs}, func(w *bytes.Buffer, _ bool) { writeRuns(w, runs) })
+			return s.print(api.RunList{Runs: runs}, func(w *bytes.Buffer, wide bool) { writeRuns(w, runs, wide) })
 		}
 		if named == "" {
 			named = runs[0].Name
@@ -263,10 +263,9 @@ func writeRun(w *bytes.Buffer, r *api.Run, wide bool) {
 	if r.Counts == nil {
 		return // nobody leads it, or its leader does not answer
 	}
-	if n := r.Counts; n != nil {
-		line("tasks", "%d running, %d queued, %d delayed, %d completed, %d failed, %d cancelled",
-			n.Running+n.Dispatched+n.Reported, n.Queued, n.Delayed, n.Completed, n.Failed, n.Cancelled)
-	}
+	n := r.Counts
+	line("tasks", "%d running, %d queued, %d delayed, %d completed, %d failed, %d cancelled",
+		n.Running+n.Dispatched+n.Reported, n.Queued, n.Delayed, n.Completed, n.Failed, n.Cancelled)
 	if r.Best != nil {
 		line("best", "%s = %s", r.Objective.Metric, bestText(r.Best))
 	}

@@ -139,7 +139,7 @@ func runListCommand() *cobra.Command {
 				if !archived {
 					list = present(list)
 				}
-				return s.print(list, func(w *bytes.Buffer, _ bool) { writeRuns(w, list) })
+				return s.print(list, func(w *bytes.Buffer, wide bool) { writeRuns(w, list, wide) })
 			})
 		},
 	}
@@ -149,8 +149,12 @@ func runListCommand() *cobra.Command {
 	return cmd
 }
 
-func writeRuns(w *bytes.Buffer, list []api.Run) {
-	t := newTable(w, "RUN", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "BEST", "WEIGHT", "AGE", "LED BY")
+func writeRuns(w *bytes.Buffer, list []api.Run, wide bool) {
+	header := []string{"RUN", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "BEST", "WEIGHT", "AGE", "LED BY"}
+	if wide {
+		header = append(header, "URL", "TERM", "CREATED BY", "CHANGED BY", "WHY")
+	}
+	t := newTable(w, header...)
 	for i := range list {
 		r := &list[i]
 		running, queued, done, failed, weight, led := "", "", "", "", "", ""
@@ -167,7 +171,15 @@ func writeRuns(w *bytes.Buffer, list []api.Run) {
 		case r.Leader != nil:
 			led = name(r.Leader.Host)
 		}
-		t.row(name(r.Name), runWord(r), running, queued, done, failed, bestText(r.Best), weight, ago(r.CreatedAt), led)
+		cells := []string{name(r.Name), runWord(r), running, queued, done, failed, bestText(r.Best), weight, ago(r.CreatedAt), led}
+		if wide {
+			url := ""
+			if r.Leader != nil {
+				url = r.Leader.URL
+			}
+			cells = append(cells, url, number(r.Epoch), name(r.CreatedBy), name(r.ChangedBy), harmless(r.ChangeReason, nameMax))
+		}
+		t.row(cells...)
 	}
 	t.end()
 }
@@ -265,7 +277,7 @@ func runArchiveCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(run, func(w *bytes.Buffer, _ bool) { writeRuns(w, []api.Run{run}) })
+				return s.print(run, func(w *bytes.Buffer, wide bool) { writeRuns(w, []api.Run{run}, wide) })
 			})
 		},
 	}
