@@ -12,6 +12,7 @@ import (
 
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/api"
+	"autoresearch/pkg/spec"
 )
 
 // controlling are the flags of commands that change the controls of a run.
@@ -48,38 +49,33 @@ func (o *controlling) request() api.ControlRequest {
 }
 
 func pauseCommand() *cobra.Command {
-	var o controlling
-	cmd := &cobra.Command{
+	return switching((*api.Client).Pause, &cobra.Command{
 		Use:   "pause [DIR]",
 		Short: "Stop dispatching, of a run or of a class",
 		Long:  "Stop dispatching: what runs goes on, nothing new begins until resume. A pause survives every restart.",
 		Example: `  autoresearch pause runs/demo -m "cooling is out"
   autoresearch pause --class h100x8`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.control(cmd, first(args), func(ctx context.Context, s *session) (api.Run, error) {
-				return s.Pause(ctx, s.run, o.request(), o.version)
-			})
-		},
-	}
-	o.add(cmd)
-	o.addClass(cmd)
-	o.addVersion(cmd)
-	return cmd
+	})
 }
 
 func resumeCommand() *cobra.Command {
-	var o controlling
-	cmd := &cobra.Command{
+	return switching((*api.Client).Resume, &cobra.Command{
 		Use:     "resume [DIR]",
 		Short:   "Dispatch again after a pause or a drain",
 		Example: "  autoresearch resume runs/demo\n  autoresearch resume --class h100x8",
-		Args:    cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.control(cmd, first(args), func(ctx context.Context, s *session) (api.Run, error) {
-				return s.Resume(ctx, s.run, o.request(), o.version)
-			})
-		},
+	})
+}
+
+// switching completes a command that changes whether a run or a class dispatches.
+func switching(
+	change func(*api.Client, context.Context, spec.RunName, api.ControlRequest, string) (api.Run, error), cmd *cobra.Command,
+) *cobra.Command {
+	var o controlling
+	cmd.Args = cobra.MaximumNArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return o.control(cmd, first(args), func(ctx context.Context, s *session) (api.Run, error) {
+			return change(s.Client, ctx, s.run, o.request(), o.version)
+		})
 	}
 	o.add(cmd)
 	o.addClass(cmd)
