@@ -82,17 +82,11 @@ func (s *server) addChanging() {
 	change(s, "submit_tasks", "Add experiments to the queue. Known ones with the same content are left alone, so a call may be repeated.", false, submit)
 	change(s, "cancel_task", "End an experiment, and with subtree all below it, for good.", true,
 		func(ctx context.Context, a *asked, in inCancel) (any, error) {
-			if err := in.check(); err != nil {
-				return nil, err
-			}
 			r := api.CancelRequest{Subtree: in.Subtree, Reason: in.Reason, DryRun: in.DryRun}
 			return a.Cancel(ctx, a.run, spec.TaskID(in.Task), r, in.Version)
 		})
 	change(s, "retry_task", "Run a failed experiment again, as a new task.", false,
 		func(ctx context.Context, a *asked, in inRetry) (any, error) {
-			if err := in.check(); err != nil {
-				return nil, err
-			}
 			r := api.RetryRequest{ID: spec.TaskID(in.ID), Reason: in.Reason, DryRun: in.DryRun}
 			return a.Retry(ctx, a.run, spec.TaskID(in.Task), r)
 		})
@@ -100,17 +94,11 @@ func (s *server) addChanging() {
 	change(s, "control_run", "Pause, resume or drain the run, or pause and resume one class of slots.", false, control)
 	change(s, "set_budget", "Set how many experiments run at once. What runs is never ended by it.", false,
 		func(ctx context.Context, a *asked, in inBudget) (any, error) {
-			if err := in.check(); err != nil {
-				return nil, err
-			}
 			return a.SetBudget(ctx, a.run, api.BudgetRequest{Class: in.Class, Budget: &in.Budget, Reason: in.Reason}, in.Version)
 		})
 }
 
 func submit(ctx context.Context, a *asked, in inSubmit) (any, error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
 	r := api.SubmitRequest{Reason: in.Reason, DryRun: in.DryRun}
 	for i, t := range in.Tasks {
 		payload, err := json.Marshal(t.Payload)
@@ -128,9 +116,6 @@ func submit(ctx context.Context, a *asked, in inSubmit) (any, error) {
 }
 
 func setPriority(ctx context.Context, a *asked, in inPriority) (any, error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
 	r := api.PriorityRequest{Front: in.Front, Subtree: in.Subtree, Reason: in.Reason, DryRun: in.DryRun}
 	if in.Priority != nil {
 		r.Priority = new(api.Number(*in.Priority))
@@ -139,9 +124,6 @@ func setPriority(ctx context.Context, a *asked, in inPriority) (any, error) {
 }
 
 func control(ctx context.Context, a *asked, in inControl) (any, error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
 	r := api.ControlRequest{Class: in.Class, Reason: in.Reason}
 	switch in.Action {
 	case "pause":

@@ -72,9 +72,21 @@ func look[In input](s *server, name, description string, f func(context.Context,
 	add(s, name, description, &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: new(false)}, f)
 }
 
-// change adds a tool that changes something; destructive says that work may be lost by it.
-func change[In input](s *server, name, description string, destructive bool, f func(context.Context, *asked, In) (any, error)) {
-	add(s, name, description, &mcp.ToolAnnotations{DestructiveHint: new(destructive), OpenWorldHint: new(false)}, f)
+// reasoned is what a tool is called with that changes something.
+type reasoned interface {
+	input
+	check() error
+}
+
+// change adds a tool that changes something, and asks for a reason; destructive says that work may be lost by it.
+func change[In reasoned](s *server, name, description string, destructive bool, f func(context.Context, *asked, In) (any, error)) {
+	annotations := &mcp.ToolAnnotations{DestructiveHint: new(destructive), OpenWorldHint: new(false)}
+	add(s, name, description, annotations, func(ctx context.Context, a *asked, in In) (any, error) {
+		if err := in.check(); err != nil {
+			return nil, err
+		}
+		return f(ctx, a, in)
+	})
 }
 
 func add[In input](s *server, name, description string, a *mcp.ToolAnnotations, f func(context.Context, *asked, In) (any, error)) {
