@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/spec"
 )
@@ -21,17 +19,7 @@ type Notices struct {
 // NewNotices returns the marks of all runs; Ensure creates their bucket. For a bucket that exists, 0 replicas keep what it has.
 func NewNotices(c *bus.Conn, replicas int) *Notices {
 	return &Notices{
-		stream: bus.NewStream(c, jetstream.StreamConfig{
-			Name:              bucketStreamPrefix + bus.BucketNotices,
-			Description:       "autoresearch: how far people were told of each run",
-			Subjects:          []string{bucketSubjectPrefix + bus.BucketNotices + ".>"},
-			Retention:         jetstream.LimitsPolicy,
-			Storage:           jetstream.FileStorage,
-			Discard:           jetstream.DiscardNew,
-			MaxMsgsPerSubject: 1,
-			AllowRollup:       true,
-			Replicas:          replicas,
-		}),
+		stream: runsBucket(c, bus.BucketNotices, "how far people were told of each run", replicas),
 		prefix: bucketSubjectPrefix + bus.BucketNotices + ".",
 	}
 }

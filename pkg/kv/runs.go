@@ -66,19 +66,24 @@ type Runs struct {
 // NewRuns returns the registry; Ensure creates it. For a bucket that exists, 0 replicas keep what it has.
 func NewRuns(c *bus.Conn, replicas int) *Runs {
 	return &Runs{
-		stream: bus.NewStream(c, jetstream.StreamConfig{
-			Name:              bucketStreamPrefix + bus.BucketRuns,
-			Description:       "autoresearch: the runs that coordinators serve",
-			Subjects:          []string{bucketSubjectPrefix + bus.BucketRuns + ".>"},
-			Retention:         jetstream.LimitsPolicy,
-			Storage:           jetstream.FileStorage,
-			Discard:           jetstream.DiscardNew,
-			MaxMsgsPerSubject: 1,
-			AllowRollup:       true,
-			Replicas:          replicas,
-		}),
+		stream: runsBucket(c, bus.BucketRuns, "the runs that coordinators serve", replicas),
 		prefix: bucketSubjectPrefix + bus.BucketRuns + ".",
 	}
+}
+
+// runsBucket is the stream of a bucket with one value for each run.
+func runsBucket(c *bus.Conn, bucket, holds string, replicas int) *bus.Stream {
+	return bus.NewStream(c, jetstream.StreamConfig{
+		Name:              bucketStreamPrefix + bucket,
+		Description:       "autoresearch: " + holds,
+		Subjects:          []string{bucketSubjectPrefix + bucket + ".>"},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardNew,
+		MaxMsgsPerSubject: 1,
+		AllowRollup:       true,
+		Replicas:          replicas,
+	})
 }
 
 // Ensure creates the bucket unless it exists.
