@@ -2,15 +2,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"autoresearch/internal/cli"
@@ -113,35 +110,25 @@ func run(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	site, err := web.Open(ctx, o.http, o.workdir, log)
+	return o.within(ctx, log, func(s *shell) error { return o.lead(ctx, s, chosen, lock) })
+}
+
+// lead leads the run of one workflow, or stands by for it, until it is told to end.
+func (o *options) lead(ctx context.Context, s *shell, chosen *cli.Chosen, lock *snapshot.WorkdirLock) error {
+	c, err := coordinator.New(o.options(s, chosen, lock))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, site.Close()) }()
-	conn, stopServer, err := o.connect(ctx, log)
-	if ctx.Err() != nil && err != nil {
-		return nil // told to end while it waited
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close(), stopServer()) }()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c, err := coordinator.New(o.options(conn, chosen, lock, registry, site.URL(), log))
-	if err != nil {
-		return err
-	}
-	site.Register(c, c.Handler(registry))
+	s.site.Register(c, c.Handler(s.registry))
 	var status coordinator.Status
 	err = notify.Beside(ctx, notify.Options{
-		Coordinator: c, Marks: kv.NewNotices(conn, o.replicas), Targets: notify.Targets(chosen.Workflow), Name: chosen.Name, Logger: log,
-		Registerer: registry,
+		Coordinator: c, Marks: kv.NewNotices(s.conn, o.replicas), Targets: notify.Targets(chosen.Workflow), Name: chosen.Name, Logger: s.log,
+		Registerer: s.registry,
 	}, func() (err error) { status, err = c.Run(ctx); return err })
 	if err != nil {
 		return err
 	}
-	log.Info("ended", "status", status.Status, "reason", status.Reason, "completed", status.Counts.Completed,
+	s.log.Info("ended", "status", status.Status, "reason", status.Reason, "completed", status.Counts.Completed,
 		"failed", status.Counts.Failed, "queued", status.Counts.Queued)
 	if status.Tripped() {
 		return cli.Exit(cli.ExitBreaker, errors.New(status.Reason))
@@ -149,40 +136,14 @@ func run(ctx context.Context, o *options) (err error) {
 	return nil
 }
 
-func (o *options) options(
-	conn *bus.Conn, chosen *cli.Chosen, lock *snapshot.WorkdirLock, r prometheus.Registerer, url string, log *slog.Logger,
-) coordinator.Options {
-	budget, name := chosen.Spec.MaxConcurrency(), chosen.Name
+// options are those of a coordinator of one run.
+func (o *options) options(s *shell, chosen *cli.Chosen, lock *snapshot.WorkdirLock) coordinator.Options {
+	c := o.common(s)
+	c.MaxConcurrency, c.Name = chosen.Spec.MaxConcurrency(), cmp.Or(o.run, chosen.Name)
 	if o.maxConcurrency > 0 {
-		budget = o.maxConcurrency
+		c.MaxConcurrency = o.maxConcurrency
 	}
-	if o.run != "" {
-		name = o.run
-	}
-	return coordinator.Options{
-		Conn: conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: name,
-		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove,
-		MaxConcurrency: budget, Workdir: o.workdir, WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore,
-		ExitWhenStopped: o.exit, Streams: o.retention.Streams(bus.StreamOptions{Replicas: o.replicas}), HTTP: url, Logger: log, Registerer: r,
-	}
-}
-
-// connect reaches the server of --nats, or starts the one of --listen.
-func (o *options) connect(ctx context.Context, log *slog.Logger) (*bus.Conn, func() error, error) {
-	none := func() error { return nil }
-	if o.listen.Address == "" {
-		options := o.nats.Options("autoresearch coordinator", log)
-		options.Retry = true
-		conn, err := bus.Connect(ctx, options)
-		return conn, none, err
-	}
-	server, err := o.listen.Start(filepath.Join(o.workdir, "engine", "nats"), log)
-	if err != nil {
-		return nil, none, err
-	}
-	conn, err := server.Connect(ctx, "autoresearch coordinator")
-	if err != nil {
-		return nil, none, errors.Join(err, server.Shutdown())
-	}
-	return conn, server.Shutdown, nil
+	c.Run, c.Workflow = cli.RunName(o.run, o.workdir, chosen.Name), chosen.Workflow
+	c.Workdir, c.WorkdirLock, c.AdoptEdits, c.IgnoreEdits, c.ExitWhenStopped = o.workdir, lock, o.adopt, o.ignore, o.exit
+	return c
 }

@@ -7,14 +7,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"autoresearch/internal/cli"
 	"autoresearch/internal/runs"
-	"autoresearch/internal/web"
-	"autoresearch/pkg/bus"
-	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/snapshot"
 )
 
@@ -62,30 +56,13 @@ func runAll(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	site, err := web.Open(ctx, o.http, o.workdir, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, site.Close()) }()
-	conn, stopServer, err := o.connect(ctx, log)
-	if ctx.Err() != nil && err != nil {
-		return nil // told to end while it waited
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close(), stopServer()) }()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	server := runs.New(runs.Options{
-		Conn: conn, Workdir: o.workdir, Factories: cli.Registry(), Site: site, Log: log,
-		Common: coordinator.Options{
-			Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), Registerer: registry,
-			Streams: o.retention.Streams(bus.StreamOptions{Replicas: o.replicas}), HTTP: site.URL(),
-		},
+	return o.within(ctx, log, func(s *shell) error {
+		server := runs.New(runs.Options{
+			Conn: s.conn, Workdir: o.workdir, Factories: cli.Registry(), Site: s.site, Log: log, Common: o.common(s),
+		})
+		s.site.SetRegistry(server)
+		s.site.SetPages(server.Handler(s.registry))
+		log.Info("serving every run that is registered", "nats", cmp.Or(o.listen.Address, o.nats.URL), "workdir", o.workdir)
+		return server.Run(ctx)
 	})
-	site.SetRegistry(server)
-	site.SetPages(server.Handler(registry))
-	log.Info("serving every run that is registered", "nats", cmp.Or(o.listen.Address, o.nats.URL), "workdir", o.workdir)
-	return server.Run(ctx)
 }
