@@ -187,13 +187,6 @@ func logsConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
 
 // rejectedConfig: evidence, not truth. Of too much the oldest goes.
 func rejectedConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
-	age, messages := o.RejectedMaxAge, o.RejectedMaxMessages
-	if age == 0 {
-		age = RejectedMaxAgeDefault
-	}
-	if messages == 0 {
-		messages = RejectedMaxMessagesDefault
-	}
 	return jetstream.StreamConfig{
 		Name:        RejectedStream(run),
 		Description: "autoresearch: what was rejected, run " + printable(run),
@@ -202,8 +195,8 @@ func rejectedConfig(run spec.RunName, o StreamOptions) jetstream.StreamConfig {
 		Storage:     jetstream.FileStorage,
 		Discard:     jetstream.DiscardOld,
 		MaxBytes:    o.RejectedMaxBytes,
-		MaxMsgs:     messages,
-		MaxAge:      age,
+		MaxMsgs:     cmp.Or(o.RejectedMaxMessages, RejectedMaxMessagesDefault),
+		MaxAge:      cmp.Or(o.RejectedMaxAge, RejectedMaxAgeDefault),
 		Replicas:    o.Replicas,
 	}
 }
@@ -289,12 +282,8 @@ func pause(ctx context.Context, d time.Duration) error {
 // update writes both files.
 func (s *Stream) create(ctx context.Context) error {
 	config := s.config
-	if config.Replicas == 0 {
-		config.Replicas = 1
-	}
-	if config.MaxBytes == 0 {
-		config.MaxBytes = maxBytesDefault(config.Name)
-	}
+	config.Replicas = cmp.Or(config.Replicas, 1)
+	config.MaxBytes = cmp.Or(config.MaxBytes, maxBytesDefault(config.Name))
 	first := config
 	if config.Storage == jetstream.FileStorage {
 		first.Description = "" // so that the update has something to write
