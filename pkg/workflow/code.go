@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"errors"
+	"net/url"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -81,7 +82,17 @@ func (r *reader) repository(n *node, field string) string {
 	if strings.HasPrefix(from, "-") || strings.Contains(from, "::") {
 		r.refuse(n.at, field, "%q is neither a URL nor a path", from)
 	}
+	if u, err := url.Parse(from); err == nil && u.User != nil && hasSecret(u) {
+		r.refuse(n.at, field, "a workflow holds no password or token: leave it out of the URL, and give git one where the coordinator runs "+
+			"(git config credential.helper)")
+	}
 	return from
+}
+
+// hasSecret reports whether a URL has a password, or what hosts of git take in its place as a name over HTTP.
+func hasSecret(u *url.URL) bool {
+	_, password := u.User.Password()
+	return password || u.Scheme == "https" || u.Scheme == "http"
 }
 
 var commitHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
