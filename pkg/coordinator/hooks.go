@@ -80,34 +80,130 @@ type hookRunner struct {
 // run makes the calls until ctx is done.
 func (r *hookRunner) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		for _, call := range r.queue.take(ctx) {
-			if ctx.Err() != nil {
-				return
-			}
-			if call.do != nil {
-				call.do(ctx)
+		for calls := r.queue.take(ctx); len(calls) > 0 && ctx.Err() == nil; {
+			if do := calls[0].do; do != nil {
+				do(ctx)
+				calls = calls[1:]
 				continue
 			}
-			r.inbox.force(arrival{event: r.onResult(ctx, call.task)})
+			calls = r.onResults(ctx, calls)
 		}
 	}
 }
 
-// onResult runs the result hook for one outcome.
-func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone {
-	done := engine.HookDone{Task: t.Spec.ID, Order: t.Outcome.Order}
+// round is calls of the result hook that one goroutine makes, in turn. One that does not return in time is left behind with its
+// goroutine.
+type round struct {
+	mu    sync.Mutex
+	calls []hookCall
+	made  int       // of the calls
+	began time.Time // of the hook under way; zero when none is
+	left  bool      // its goroutine is left behind
+}
+
+// next returns the task whose hook is to be called, nil when there is none.
+func (r *round) next() *spec.Task {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left || r.made == len(r.calls) || r.calls[r.made].do != nil {
+		return nil
+	}
+	return r.calls[r.made].task
+}
+
+// hook notes that a hook begins, or with the zero time that it has returned. It reports false when nobody waits for it any more.
+func (r *round) hook(began time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began = began
+	return !r.left
+}
+
+// deliver hands on what came of the call under way, unless that was done already.
+func (r *round) deliver(b *inbox, done engine.HookDone) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.left {
+		b.force(arrival{event: done})
+		r.made++
+	}
+}
+
+// leave gives the round up if the hook under way began before then, and returns its task; else it returns nil and when
+// to look again.
+func (r *round) leave(now time.Time, limit time.Duration) (hung *spec.Task, again time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.began.IsZero() {
+		return nil, limit
+	}
+	if rest := limit - now.Sub(r.began); rest > 0 {
+		return nil, rest
+	}
+	r.left = true
+	r.made++
+	return r.calls[r.made-1].task, 0
+}
+
+// rest returns the calls that are still to be made.
+func (r *round) rest() []hookCall {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls[r.made:]
+}
+
+// onResults makes the calls of the result hook that are first among calls, on one goroutine, and returns the rest. It watches that
+// each returns in time.
+func (r *hookRunner) onResults(ctx context.Context, calls []hookCall) (rest []hookCall) {
+	round := &round{calls: calls}
+	done := make(chan struct{})
+	r.host.Go(func() {
+		defer close(done)
+		for t := round.next(); t != nil && ctx.Err() == nil; t = round.next() {
+			if outcome, ok := r.onResult(ctx, t, round); ok {
+				round.deliver(r.inbox, outcome)
+			}
+		}
+	})
+	for wait := r.timeout + hookGrace; ; {
+		r.host.Wait(ctx, wait, done)
+		if ctx.Err() != nil {
+			r.host.Wait(context.WithoutCancel(ctx), hookGrace, done)
+			return nil
+		}
+		if host.Done(done) {
+			return round.rest()
+		}
+		var hung *spec.Task
+		if hung, wait = round.leave(r.host.Now(), r.timeout+hookGrace); hung != nil {
+			r.inbox.force(arrival{event: r.failed(hung, fmt.Errorf("OnResult: %w (%v)", errHookTimeout, r.timeout))})
+			return round.rest()
+		}
+	}
+}
+
+// onResult runs the result hook for one outcome; ok is false when nobody waits for it any more.
+func (r *hookRunner) onResult(ctx context.Context, t *spec.Task, round *round) (done engine.HookDone, ok bool) {
+	done = engine.HookDone{Task: t.Spec.ID, Order: t.Outcome.Order}
 	result, err := resultOf(t)
 	if err != nil {
 		done.Failure = badBody(err)
 		result = spec.TaskResult{Failure: done.Failure}
 	}
-	err = r.call(ctx, "OnResult", func(ctx context.Context) (err error) {
+	if !round.hook(r.host.Now()) {
+		return done, false
+	}
+	limited, cancel := r.host.Within(ctx, r.timeout)
+	err = guarded(limited, "OnResult", func(ctx context.Context) (err error) {
 		done.Children, err = r.workflow.OnResult(ctx, t.Spec, result)
 		return err
 	})
+	cancel()
+	if !round.hook(time.Time{}) {
+		return done, false
+	}
 	if err != nil {
-		r.log.Warn("the result hook failed", "task", t.Spec.ID, "err", err)
-		done = engine.HookDone{Task: done.Task, Order: done.Order, Failure: hookFailure(err)}
+		done = r.failed(t, fmt.Errorf("OnResult: %w", err))
 	}
 	done.Children = withDefaults(done.Children)
 	if err := r.complete(ctx, done.Children); err != nil {
@@ -116,7 +212,13 @@ func (r *hookRunner) onResult(ctx context.Context, t *spec.Task) engine.HookDone
 	if stopper, ok := r.workflow.(spec.Stopper); ok {
 		done.StopReason = stopper.StopReason()
 	}
-	return done
+	return done, true
+}
+
+// failed is the end of a task whose hook failed.
+func (r *hookRunner) failed(t *spec.Task, err error) engine.HookDone {
+	r.log.Warn("the result hook failed", "task", t.Spec.ID, "err", err)
+	return engine.HookDone{Task: t.Spec.ID, Order: t.Outcome.Order, Failure: hookFailure(err)}
 }
 
 func badBody(err error) *spec.FailureRecord {

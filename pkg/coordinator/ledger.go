@@ -140,7 +140,7 @@ func (g *ledger) follow(c *committed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range c.changed {
-		r := g.rows.find(t.Spec.ID)
+		r := g.rows.of(t)
 		if r == nil {
 			g.tally(nil, t)
 			r = g.rows.add(t)

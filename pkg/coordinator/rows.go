@@ -39,6 +39,17 @@ func (r *rows) find(id spec.TaskID) *row {
 	return r.at(int(place))
 }
 
+// of returns the row of a task, nil when it has none. Tasks are numbered as they arrive, which tells the place, unless some
+// numbers were left out.
+func (r *rows) of(t *spec.Task) *row {
+	if place := int(t.Seq) - 1; place >= 0 && place < r.count {
+		if row := r.at(place); row.task.Spec.ID == t.Spec.ID {
+			return row
+		}
+	}
+	return r.find(t.Spec.ID)
+}
+
 // add gives a new task its place, below its parent in the tree.
 func (r *rows) add(t *spec.Task) *row {
 	place := r.count

@@ -159,7 +159,7 @@ func TestHooksThatMisbehaveFailTheirTaskAlone(t *testing.T) {
 		}
 		return r.Children, nil
 	}
-	wf.onHook = hangless(wf.onHook)
+	wf.onHook = hangless(t, wf.onHook)
 	w.work(2, wf.grow)
 	c := w.coordinate(wf, func(o *Options) { o.HookTimeout = 200 * time.Millisecond })
 	end := c.wait(t)
@@ -168,11 +168,13 @@ func TestHooksThatMisbehaveFailTheirTaskAlone(t *testing.T) {
 	}
 }
 
-// hangless makes the hook that hangs hang no longer than its test needs, so that no goroutine is left.
-func hangless(hook func(spec.TaskSpec, spec.TaskResult) ([]spec.TaskSpec, error)) func(spec.TaskSpec, spec.TaskResult) ([]spec.TaskSpec, error) {
+// hangless makes the hook that hangs hang no longer than its test lasts, so that no goroutine is left.
+func hangless(t *testing.T, hook func(spec.TaskSpec, spec.TaskResult) ([]spec.TaskSpec, error)) func(spec.TaskSpec, spec.TaskResult) ([]spec.TaskSpec, error) {
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
 	return func(ts spec.TaskSpec, r spec.TaskResult) ([]spec.TaskSpec, error) {
 		if ts.ID == "r3" {
-			<-time.After(2 * time.Second) // longer than timeout and grace
+			<-over
 			return nil, nil
 		}
 		return hook(ts, r)
