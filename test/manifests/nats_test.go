@@ -25,6 +25,9 @@ func TestNATSTakesItsConfiguration(t *testing.T) {
 				return // it has a NATS of its own
 			}
 			config := lay(t, objects)
+			if text, err := os.ReadFile(filepath.Join(config, "nats.conf")); err != nil || !regexp.MustCompile(`(?m)^\s*sync_interval: always$`).Match(text) {
+				t.Errorf("what NATS acknowledges is not synced (%v)", err)
+			}
 			cmd := exec.CommandContext(t.Context(), server, "-t", "-c", filepath.Join(config, "nats.conf"))
 			cmd.Env = append(os.Environ(), "POD_NAME=nats-0")
 			out, err := cmd.CombinedOutput()
