@@ -57,6 +57,7 @@ lint: $(TOOLS)/golangci-lint ## Check format, vet and the linters of .golangci.y
 	$(TOOLS)/golangci-lint run ./...
 	cd bench/peers && $(TOOLS)/golangci-lint run ./...
 	cd test/browser && $(TOOLS)/golangci-lint run ./...
+	cd test/k8s && $(TOOLS)/golangci-lint run .
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) $(GO) install $(LINT)
@@ -117,7 +118,7 @@ container-test: images $(TOOLS)/kustomize ## Play the images with podman as the 
 k8s-test: $(TOOLS)/kustomize ## Apply the overlays to a real API server with fake nodes (its first build takes ten minutes)
 	cd test/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(TOOLS)/ ./kube
 	cd test/k8s && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(TOOLS)/ sigs.k8s.io/kwok/cmd/kwok
-	cd test/k8s && $(GO) test -count 1 -v -timeout 10m . -tools $(TOOLS)
+	cd test/k8s && $(GO) test -count 1 -v -timeout 20m . -tools $(TOOLS)
 
 clean: ## Remove what was built
 	rm -rf $(BIN) examples/charlm/charlm

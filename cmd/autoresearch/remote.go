@@ -130,7 +130,8 @@ func (r *remote) address(dir string) (string, error) {
 	return place.Server(), nil
 }
 
-// readToken reads a file whose first line that is no comment is a token, alone or as the server's token file has it.
+// readToken reads a file that holds a token, or, as the server's token file does, one a line after its role: of these the first
+// operator's, else the first.
 func readToken(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -139,16 +140,19 @@ func readToken(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--token-file: %w", err)
 	}
+	token, operators := "", false
 	for line := range strings.Lines(string(text)) {
 		line, _, _ = strings.Cut(line, "#")
-		switch fields := strings.Fields(line); {
-		case len(fields) == 1:
-			return fields[0], nil
-		case len(fields) > 1:
-			return fields[1], nil
+		fields := strings.Fields(line)
+		if len(fields) == 0 || operators || token != "" && fields[0] != "operator" {
+			continue
 		}
+		token, operators = fields[min(1, len(fields)-1)], fields[0] == "operator"
 	}
-	return "", fmt.Errorf("--token-file %s: it holds no token", path)
+	if token == "" {
+		return "", fmt.Errorf("--token-file %s: it holds no token", path)
+	}
+	return token, nil
 }
 
 // whoAmI is in whose name changes are asked for.

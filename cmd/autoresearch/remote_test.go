@@ -305,12 +305,25 @@ func TestWhereTheServerIs(t *testing.T) {
 			t.Errorf("%v: %s", err, text)
 		}
 	}
-	tokens := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(tokens, []byte("# mine\n\noperator 0123456789abcdef anna\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if token, err := readToken(tokens); err != nil || token != "0123456789abcdef" {
-		t.Errorf("%q, %v", token, err)
+}
+
+// TestReadToken: a file with a token, and the server's own, of which who may more counts.
+func TestReadToken(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"0123456789abcdef\n":                             "0123456789abcdef",
+		"# mine\n\noperator 0123456789abcdef anna\n":     "0123456789abcdef",
+		"read reader\noperator first\noperator second\n": "first",
+		"read reader # all that I have\nread another\n":  "reader",
+		"# nothing\n": "",
+	} {
+		path := filepath.Join(t.TempDir(), "tokens")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if token, err := readToken(path); token != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, %v", text, token, err)
+		}
 	}
 }
 

@@ -50,12 +50,12 @@ func TestSearchUnderCredentials(t *testing.T) {
 	rejected.wantSaid("nothing was rejected")
 }
 
-// startNATSWith starts a server whose configuration has these lines.
-func startNATSWith(t *testing.T, lines string, lab *lab) *natsServer {
+// startNATSWith starts a server whose configuration has these lines, with more in its environment.
+func startNATSWith(t *testing.T, lines string, lab *lab, env ...string) *natsServer {
 	t.Helper()
 	s := &natsServer{store: t.TempDir(), port: freePort(t)}
 	config := lab.write("nats.conf", fmt.Sprintf("host: 127.0.0.1\nport: %d\njetstream {store_dir: %q}\n%s\n", s.port, s.store, lines))
-	s.process = start(t, "nats-server", "-c", config)
+	s.process = startWith(t, lab.dir, env, "nats-server", "-c", config)
 	s.says("Server is ready")
 	return s
 }

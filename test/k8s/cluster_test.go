@@ -23,6 +23,9 @@ import (
 // tools is where the programs of the control plane lie; without it the test is skipped.
 var tools = flag.String("tools", "", "`DIR` of kube, kwok and kustomize, as make k8s-test builds them")
 
+// patience is how long controllers may take for anything: seconds, where the machine has little else to do.
+const patience = 3 * time.Minute
+
 // cluster is a control plane on the loopback, with its data in a folder of the test.
 type cluster struct {
 	t                *testing.T
@@ -149,7 +152,7 @@ func (c *cluster) get(to any, args ...string) {
 // eventually waits for something that controllers do.
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("it never happened: %s", what)
 		}
@@ -173,8 +176,11 @@ func free(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 func port(address string) string { return address[strings.LastIndex(address, ":")+1:] }

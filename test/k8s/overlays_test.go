@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -9,7 +10,10 @@ import (
 	"testing"
 )
 
-const namespace = "autoresearch"
+const (
+	root      = "../.."
+	namespace = "autoresearch"
+)
 
 // pods is what is asked of a list of pods.
 type pods struct{ Items []pod }
@@ -33,16 +37,26 @@ func TestOverlays(t *testing.T) {
 	for i := range 2 {
 		c.node(fmt.Sprintf("gpu-%d", i), 8)
 	}
-	for _, overlay := range []string{"dev", "prod", "spot"} {
+	overlays := root + "/deploy/k8s/overlays/"
+	folders := map[string]string{
+		"dev": overlays + "dev", "prod": overlays + "prod", "spot": overlays + "spot", "own-nats": root + "/test/manifests/testdata/own-nats",
+	}
+	for _, overlay := range slices.Sorted(maps.Keys(folders)) {
 		t.Run(overlay, func(t *testing.T) {
 			on := *c
 			on.t = t
-			t.Cleanup(func() { on.must("delete", "namespace", namespace, "--timeout=60s") })
+			t.Cleanup(func() { on.must("delete", "namespace", namespace, "--timeout="+patience.String()) })
 			on.volumes(overlay)
-			on.apply(overlay)
+			if overlay == "prod" {
+				on.credentials()
+			}
+			on.apply(overlay, folders[overlay])
 			on.rolledOut()
 			switch overlay {
+			case "dev", "own-nats":
+				on.must("wait", "job/submit-charlm", "-n", namespace, "--for=condition=complete", "--timeout="+patience.String())
 			case "prod":
+				on.secretsAreThere()
 				on.gpusPack()
 				on.drainKeepsBudget()
 			case "spot":
@@ -100,8 +114,11 @@ func (c *cluster) node(name string, gpus int) {
 func (c *cluster) volumes(overlay string) {
 	c.t.Helper()
 	modes := []string{"ReadWriteOncePod", "ReadWriteOncePod", "ReadWriteOncePod", "ReadWriteMany"}
-	if overlay == "dev" {
+	switch overlay {
+	case "dev":
 		modes = []string{"ReadWriteOnce"}
+	case "own-nats":
+		modes = nil
 	}
 	for i, mode := range modes {
 		name := fmt.Sprintf("%s-%d", overlay, i)
@@ -111,21 +128,55 @@ func (c *cluster) volumes(overlay string) {
 	}
 }
 
-func (c *cluster) apply(overlay string) {
+// credentials makes the Secrets as the handbook says.
+func (c *cluster) credentials() {
 	c.t.Helper()
-	out, err := exec.Command(filepath.Join(*tools, "kustomize"), "build", "../../deploy/k8s/overlays/"+overlay).Output()
+	dir := c.file("auth")
+	if out, err := exec.Command("go", "-C", root, "run", "./cmd/autoresearch", "auth", "init", dir).CombinedOutput(); err != nil {
+		c.t.Fatalf("auth init: %v\n%s", err, out)
+	}
+	c.must("apply", "-f", root+"/deploy/k8s/base/namespace.yaml")
+	c.must("apply", "-n", namespace, "-k", dir+"/kubernetes")
+}
+
+// secretsAreThere: whatever Secret a pod mounts has been made, but for those of cert-manager.
+func (c *cluster) secretsAreThere() {
+	c.t.Helper()
+	named := c.must("get", "statefulset,deployment", "-n", namespace, "-o", "jsonpath={..secretName} {..sources[*].secret.name}")
+	names := slices.DeleteFunc(strings.Fields(named), func(name string) bool { return name == "nats-tls" })
+	if len(names) < 4 {
+		c.t.Fatalf("pods mount %q", named)
+	}
+	c.must(append([]string{"get", "secret", "-n", namespace}, names...)...)
+}
+
+// apply applies a folder as a person would, twice: the second time changes nothing.
+func (c *cluster) apply(overlay, folder string) {
+	c.t.Helper()
+	out, err := exec.Command(filepath.Join(*tools, "kustomize"), "build", folder).Output()
 	if err != nil {
 		c.t.Fatalf("kustomize: %v", err)
 	}
 	c.must("apply", "-f", c.write(overlay+".yaml", string(out)))
-	c.must("apply", "-f", c.file(overlay+".yaml")) // again, which changes nothing
+	before := c.generations()
+	c.must("apply", "-f", c.file(overlay+".yaml"))
+	if after := c.generations(); after != before {
+		c.t.Errorf("applied again, it is another\n%s\n%s", before, after)
+	}
+}
+
+// generations grow when what is wanted changes: what kubectl says of it is not to be relied on.
+func (c *cluster) generations() string {
+	c.t.Helper()
+	return c.must("get", "statefulset,deployment,job,poddisruptionbudget,networkpolicy", "-n", namespace,
+		"-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}={.metadata.generation} {end}")
 }
 
 // rolledOut waits for every workload of the namespace.
 func (c *cluster) rolledOut() {
 	c.t.Helper()
 	for workload := range strings.FieldsSeq(c.must("get", "statefulset,deployment", "-n", namespace, "-o", "name")) {
-		c.must("rollout", "status", workload, "-n", namespace, "--timeout=60s")
+		c.must("rollout", "status", workload, "-n", namespace, "--timeout="+patience.String())
 	}
 }
 
@@ -178,7 +229,7 @@ func (c *cluster) drainKeepsBudget() {
 	c.must(append([]string{"uncordon"}, nodes...)...)
 	c.rolledOut()
 	node := c.pods("app.kubernetes.io/name=nats").Items[0].Spec.NodeName
-	c.must("drain", node, "--delete-emptydir-data", "--timeout=60s")
+	c.must("drain", node, "--delete-emptydir-data", "--timeout="+patience.String())
 	c.rolledOut()
 	for _, p := range c.pods("app.kubernetes.io/part-of=autoresearch").Items {
 		if p.Spec.NodeName == node {
