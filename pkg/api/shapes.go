@@ -156,6 +156,7 @@ type Spent struct {
 	LeaseSeconds float64 `json:"lease_seconds"`
 	GPUHours     float64 `json:"gpu_hours"`
 	Cost         float64 `json:"cost"`
+	Reported     float64 `json:"reported_cost,omitempty"` // the part of the cost that results say they had beside their slots
 	Unit         string  `json:"unit,omitempty"`
 }
 

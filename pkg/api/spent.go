@@ -8,7 +8,8 @@ import (
 // spentOf describes what was used up.
 func spentOf(view *coordinator.View, s spec.Spent) *Spent {
 	return &Spent{
-		LeaseSeconds: s.LeaseTime.Seconds(), GPUHours: s.GPUTime.Hours(), Cost: s.Cost.Units(), Unit: view.Config().Prices.Unit,
+		LeaseSeconds: s.LeaseTime.Seconds(), GPUHours: s.GPUTime.Hours(), Cost: s.Cost.Units(),
+		Reported: s.Reported.Units(), Unit: view.Config().Prices.Unit,
 	}
 }
 

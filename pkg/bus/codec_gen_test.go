@@ -186,6 +186,7 @@ func drawTask(t *rapid.T) *spec.Task {
 func drawSpent(t *rapid.T) spec.Spent {
 	return spec.Spent{
 		LeaseTime: time.Duration(drawAmount(t, "lease time")), GPUTime: time.Duration(drawAmount(t, "gpu time")), Cost: spec.Cost(drawAmount(t, "cost")),
+		Reported: spec.Cost(drawAmount(t, "reported")),
 	}
 }
 

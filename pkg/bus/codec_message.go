@@ -508,12 +508,13 @@ func DecodeResultMessage(data []byte) (*ResultMessage, error) {
 	return m, nil
 }
 
-// report writes a Report: its AttemptRef, f failure, p preempted, b body or B the blob that holds it.
+// report writes a Report: its AttemptRef, f failure, p preempted, C cost, b body or B the blob that holds it.
 func (w *wire) report(r *Report) {
 	mark := w.openMap()
 	w.refFields(&r.AttemptRef)
 	w.fieldFailure("f", r.Failure)
 	w.fieldBool("p", r.Preempted)
+	fieldInt(w, "C", r.Cost)
 	w.body(r.Body, r.Stored)
 	w.closeMap(mark)
 }
@@ -525,6 +526,8 @@ func (c *cursor) report() (r Report) {
 			r.Failure = sized(c, failureMax, c.failure)
 		case "p":
 			r.Preempted = c.bool()
+		case "C":
+			r.Cost = spec.Cost(c.uint(uint64(spec.CostReportedMax)))
 		case "b":
 			r.Body = c.bytes()
 		case "B":

@@ -15,7 +15,7 @@ const ResultVersion = 1
 
 // EncodeResult returns a TaskResult as Report.Body and Outcome.Body hold it:
 // v version, c children, m metrics, o output (its JSON text), f failure, a attempt, w worker, h host, s started,
-// d duration, r series, R the blob of all their points, A artifacts, g hardware, k code. It refuses children that
+// d duration, r series, R the blob of all their points, A artifacts, g hardware, k code, C cost. It refuses children that
 // spec.TaskSpec.Validate refuses, and an output that is not a JSON object.
 func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	if err := checkResult(&r); err != nil {
@@ -38,6 +38,7 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	fieldList(&w, "A", r.Artifacts, (*wire).artifact)
 	w.fieldHardware("g", r.Hardware)
 	w.fieldCode("k", r.Code)
+	fieldInt(&w, "C", r.Cost)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -150,6 +151,8 @@ func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 		r.Hardware = c.hardware()
 	case "k":
 		r.Code = c.codeName()
+	case "C":
+		r.Cost = spec.Cost(c.uint(uint64(spec.CostReportedMax)))
 	default:
 		return false
 	}

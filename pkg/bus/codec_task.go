@@ -239,7 +239,7 @@ func (c *cursor) loss() (l spec.Loss) {
 	return l
 }
 
-// fieldSpent writes Spent unless it is nothing: l lease time, g GPU time, c cost.
+// fieldSpent writes Spent unless it is nothing: l lease time, g GPU time, c cost, r reported cost.
 func (w *wire) fieldSpent(key string, s spec.Spent) {
 	if s.IsZero() {
 		return
@@ -249,6 +249,7 @@ func (w *wire) fieldSpent(key string, s spec.Spent) {
 	fieldInt(w, "l", s.LeaseTime)
 	fieldInt(w, "g", s.GPUTime)
 	fieldInt(w, "c", s.Cost)
+	fieldInt(w, "r", s.Reported)
 	w.closeMap(mark)
 }
 
@@ -261,6 +262,8 @@ func (c *cursor) spent() (s spec.Spent) {
 			s.GPUTime = time.Duration(c.uint(math.MaxInt64))
 		case "c":
 			s.Cost = spec.Cost(c.uint(math.MaxInt64))
+		case "r":
+			s.Reported = spec.Cost(c.uint(math.MaxInt64))
 		default:
 			return false
 		}

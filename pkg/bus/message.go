@@ -113,6 +113,8 @@ type Report struct {
 	AttemptRef
 	// Failure is nil when the attempt succeeded.
 	Failure *spec.FailureRecord
+	// Cost is the result's.
+	Cost spec.Cost
 	// Preempted says that the attempt was given up because the worker leaves or the run was interrupted: not a failure.
 	Preempted bool
 	// Body is the TaskResult, encoded with EncodeResult; the engine keeps it as it is. Where it is too large for a message,

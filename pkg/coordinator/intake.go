@@ -101,7 +101,7 @@ func (in *intake) event(ctx context.Context, m *bus.ResultMessage, r *bus.Report
 	}
 	reported := engine.Reported{
 		AttemptRef: r.AttemptRef, Worker: m.Worker, Failure: r.Failure, Preempted: r.Preempted, Body: r.Body,
-		Stored: r.Stored,
+		Stored: r.Stored, Cost: r.Cost,
 	}
 	if !in.wanted(r.AttemptRef) {
 		return reported // the engine says why it counts for nothing

@@ -711,7 +711,7 @@ func (f watch) follow(c *committed) {
 
 // spent holds that what a run has spent is what its tasks have, but for a millionth a lease.
 func (c *checker) spent(journal, engine spec.Spent, leases spec.Cost) {
-	if engine.LeaseTime != journal.LeaseTime || engine.GPUTime != journal.GPUTime || engine.Cost < journal.Cost || engine.Cost > journal.Cost+leases {
+	if engine.Reported != journal.Reported || engine.LeaseTime != journal.LeaseTime || engine.GPUTime != journal.GPUTime || engine.Cost < journal.Cost || engine.Cost > journal.Cost+leases {
 		c.fail("record %d: the engine has spent %+v, the journal %+v", c.seq, engine, journal)
 	}
 }

@@ -277,7 +277,7 @@ func (k *simWorker) end(a *simAttempt, failure *spec.FailureRecord) {
 	if k.w.chance(k.w.plan.rubbish) {
 		k.w.check.rubbish[a.ref.Claim], body = true, []byte("rubbish")
 	}
-	a.result = &simResult{ref: a.ref, report: bus.Report{AttemptRef: a.ref, Failure: failure, Preempted: preempted, Body: body}}
+	a.result = &simResult{ref: a.ref, report: bus.Report{AttemptRef: a.ref, Failure: failure, Preempted: preempted, Cost: spec.Cost(a.ref.Claim % 3), Body: body}}
 	if len(body) > simInlineMax {
 		a.result.large, a.result.report.Body, a.result.report.Stored = body, nil, spec.BlobOf(body)
 	}

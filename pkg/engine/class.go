@@ -241,9 +241,17 @@ func (e *Engine) place(now Now, t *task) {
 // settle writes down what a lease that ends has spent.
 func (e *Engine) settle(now Now, t *task) {
 	spent := t.Lease.Spent(now.Engine)
+	e.run.release(t.Lease)
+	e.spend(t, spent)
+}
+
+// charge writes down what a result that counts says it has cost.
+func (e *Engine) charge(t *task, cost spec.Cost) { e.spend(t, spec.Spent{Cost: cost, Reported: cost}) }
+
+func (e *Engine) spend(t *task, spent spec.Spent) {
 	r := t.edit()
 	r.Spent = r.Spent.Plus(spent)
-	e.run.release(t.Lease, spent)
+	e.run.settled = e.run.settled.Plus(spent)
 }
 
 // countLease counts a lease that a task takes (1) or gives up (-1).

@@ -99,6 +99,9 @@ func describeSpent(s spec.Spent) string {
 	if s.Cost > 0 {
 		words = append(words, fmt.Sprintf("cost:%v", s.Cost.Units()))
 	}
+	if s.Reported > 0 {
+		words = append(words, fmt.Sprintf("reported:%v", s.Reported.Units()))
+	}
 	return strings.Join(words, ",")
 }
 

@@ -88,6 +88,7 @@ type Reported struct {
 	Worker    spec.WorkerID
 	Failure   *spec.FailureRecord // nil: success
 	Preempted bool
+	Cost      spec.Cost // that the result reports
 	Body      []byte
 	Stored    spec.Blob // that holds the body, where it is too large for a record
 	// Children are used only by an engine without hooks.

@@ -214,7 +214,7 @@ func (g *generator) drawHeartbeat() Heartbeat {
 }
 
 func (g *generator) drawReport() Reported {
-	r := Reported{AttemptRef: g.drawRef(), Worker: g.drawWorker(), Children: g.drawSpecs(5), Body: []byte("body")}
+	r := Reported{AttemptRef: g.drawRef(), Worker: g.drawWorker(), Children: g.drawSpecs(5), Body: []byte("body"), Cost: pick(g, "cost", spec.Cost(0), 7, 1_000_000)}
 	switch pick(g, "result", "ok", "ok", "retryable", "preempted", "failed") {
 	case "failed":
 		r.Failure = &spec.FailureRecord{Kind: spec.JobFailed, Phase: spec.PhaseJob}

@@ -57,6 +57,7 @@ func (e *Engine) reject(r Reported, rule spec.Rule, reason string) {
 // succeeded decides the task. Whoever else works on it is stopped.
 func (e *Engine) succeeded(now Now, t *task, r Reported) {
 	e.unring(t, r.Attempt)
+	e.charge(t, r.Cost)
 	if t.State == spec.StateRunning && !t.holds(r.AttemptRef) {
 		e.stop(t.Lease.Worker, t.ref(), spec.StopSuperseded)
 	}
@@ -78,6 +79,7 @@ func (e *Engine) failed(now Now, t *task, r Reported) {
 		return
 	}
 	e.unring(t, r.Attempt)
+	e.charge(t, r.Cost)
 	t.edit().Closed = r.Attempt
 	switch {
 	case t.Cancelled:

@@ -529,6 +529,9 @@ func readReport(t *testing.T, l line, _ uint64) Event {
 		AttemptRef: readRef(t, l.word(0)), Worker: spec.WorkerID(l.value("worker", "w1")),
 		Preempted: l.has("preempted"), Children: readChildren(t, l),
 	}
+	if cost := l.value("cost", ""); cost != "" {
+		r.Cost = readCost(t, cost)
+	}
 	if body := l.value("body", ""); body != "" {
 		r.Body = []byte(body)
 	}

@@ -14,8 +14,8 @@ type Spending struct {
 	// Experiments is how many tasks of counted kinds were dispatched for the first time.
 	Experiments int
 
-	settled          spec.Spent
-	slots, gpus, fee flow // of leases that are held, in slots, GPUs and prices per hour
+	settled          spec.Spent // by leases that have ended, and as reported
+	slots, gpus, fee flow       // of leases that are held, in slots, GPUs and prices per hour
 }
 
 // By returns what was spent by an engine time, which must not be before the last turn's.
@@ -24,7 +24,7 @@ func (s *Spending) By(now spec.EngineTime) spec.Spent {
 	return s.settled.Plus(spec.Spent{LeaseTime: s.slots.time(now), GPUTime: s.gpus.time(now), Cost: spec.PerHours(high, low)})
 }
 
-// hold takes a lease that was claimed; release gives it up again and settles what it spent.
+// hold takes a lease that was claimed; release gives it up again.
 func (s *Spending) hold(l *spec.Lease) {
 	if l.Since > 0 {
 		s.slots.begin(1, l.Since)
@@ -33,13 +33,12 @@ func (s *Spending) hold(l *spec.Lease) {
 	}
 }
 
-func (s *Spending) release(l *spec.Lease, spent spec.Spent) {
+func (s *Spending) release(l *spec.Lease) {
 	if l.Since > 0 {
 		s.slots.end(1, l.Since)
 		s.gpus.end(uint64(l.GPUs), l.Since)
 		s.fee.end(uint64(l.PerHour), l.Since)
 	}
-	s.settled = s.settled.Plus(spent)
 }
 
 // flow is a sum over leases of what each spends in a time, its rate, and of rate times the engine time since when it does,

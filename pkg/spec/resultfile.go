@@ -1,8 +1,8 @@
 package spec
 
 // DecodeResultFile reads the file an experiment writes: {"metrics": {...}, "children": [...], "output": {...},
-// "failure": {...}}, each key optional and null the same as missing. Metrics are numbers, NaN and infinities included;
-// other types are an error that names the metric. Children follow the rules of DecodeTaskSpec. A failure follows those
+// "failure": {...}, "cost": 0.25}, each key optional and null the same as missing. Metrics are numbers, NaN and infinities included;
+// other types are an error that names the metric. The cost is a number that CostOf takes. Children follow the rules of DecodeTaskSpec. A failure follows those
 // of DecodeFailureRecord, but a missing kind is job_failed and a missing phase job. Unknown keys are ignored. The
 // errors are *DecodeError; the fields of TaskResult that the file does not hold are zero.
 func DecodeResultFile(b []byte) (TaskResult, error) {
@@ -34,6 +34,8 @@ func (s *scanner) resultMember(r *TaskResult, key quoted) (err error) {
 		if err = s.expect('{'); err == nil {
 			r.Output, err = s.copyValue()
 		}
+	case "cost":
+		r.Cost, err = s.cost()
 	case "failure":
 		var record FailureRecord
 		record, err = s.failure(true)
@@ -53,6 +55,8 @@ func (s *scanner) nullMember(r *TaskResult, name string) error {
 		r.Children = nil
 	case "output":
 		r.Output = nil
+	case "cost":
+		r.Cost = 0
 	case "failure":
 		r.Failure = nil
 	}
@@ -72,6 +76,20 @@ func (s *scanner) metrics() (map[string]float64, error) {
 	return metrics, err
 }
 
+// cost passes an amount.
+func (s *scanner) cost() (Cost, error) {
+	start := s.pos
+	units, err := s.metric()
+	if err != nil {
+		return 0, err
+	}
+	cost, err := CostOf(units)
+	if err != nil {
+		return 0, s.fail(start, "%v", err)
+	}
+	return cost, nil
+}
+
 // metric passes a number; booleans and numeric strings are none.
 func (s *scanner) metric() (float64, error) {
 	switch start := s.pos; s.peek() {
@@ -82,7 +100,7 @@ func (s *scanner) metric() (float64, error) {
 }
 
 // EncodeResultFile returns the result file of r in the original's dialect, compact, with a newline at the end: its
-// metrics in order of their names, its children, output and failure. Output and failure are left out when there is
+// metrics in order of their names, its children, output, failure and cost. The last three are left out when there is
 // none.
 func EncodeResultFile(r TaskResult) []byte {
 	var w writer
@@ -103,6 +121,10 @@ func EncodeResultFile(r TaskResult) []byte {
 	if r.Failure != nil {
 		w.key("failure")
 		w.failure(r.Failure)
+	}
+	if r.Cost > 0 {
+		w.key("cost")
+		w.float(r.Cost.Units())
 	}
 	w.close('}')
 	return append(w.out, '\n')

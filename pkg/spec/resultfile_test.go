@@ -17,10 +17,10 @@ func TestDecodeResultFileRules(t *testing.T) {
 		}
 	}
 	got, err := DecodeResultFile([]byte(`{"metrics":{"loss":0.5,"inf":-Infinity,"n":3,"huge":1e999},"children":[{"id":"c"}],
-		"output":{ "path": "x" },"failure":{"message":"diverged"}}`))
+		"output":{ "path": "x" },"failure":{"message":"diverged"},"cost":0.25}`))
 	want := TaskResult{
 		Metrics:  map[string]float64{"loss": 0.5, "inf": math.Inf(-1), "n": 3, "huge": math.Inf(1)},
-		Children: []TaskSpec{{ID: "c", Kind: "default", Payload: Payload("{}")}}, Output: json.RawMessage(`{"path":"x"}`),
+		Children: []TaskSpec{{ID: "c", Kind: "default", Payload: Payload("{}")}}, Output: json.RawMessage(`{"path":"x"}`), Cost: 250_000,
 		Failure: &FailureRecord{Kind: JobFailed, Phase: PhaseJob, Message: "diverged", Details: map[string]any{}},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -46,6 +46,9 @@ func TestDecodeResultFileErrors(t *testing.T) {
 		`{"metrics":{"loss":1` + strings.Repeat("0", 400) + `}}`: "metrics.loss: the integer",
 		`{"children":[{"id":"a"},{"id":"b"},{"kind":"c"}]}`:      "children[2].id: is missing",
 		`{"children":{}}`:                                        "children: must be a list, not an object",
+		`{"cost":-1}`:                                            "cost: -1 is no cost",
+		`{"cost":NaN}`:                                           "cost: NaN is no cost",
+		`{"cost":"3"}`:                                           "cost: must be a number, not a string",
 		`{"output":[1]}`:                                         "output: must be an object, not a list",
 		`{"failure":"bad"}`:                                      "failure: must be an object, not a string",
 		`{"failure":{"kind":"bad"}}`:                             `failure.kind: unknown value "bad"`,

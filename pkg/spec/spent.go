@@ -13,14 +13,16 @@ type Spent struct {
 	LeaseTime time.Duration
 	// GPUTime is the same for each GPU that they had to themselves.
 	GPUTime time.Duration
-	// Cost is what the prices of their classes make of that.
-	Cost Cost
+	// Cost is what the prices of their classes make of that, and what they reported themselves; Reported is the latter alone.
+	Cost     Cost
+	Reported Cost
 }
 
 // Plus returns the sum. What would be more than a field holds is the most that it holds.
 func (s Spent) Plus(other Spent) Spent {
 	return Spent{
 		LeaseTime: plus(s.LeaseTime, other.LeaseTime), GPUTime: plus(s.GPUTime, other.GPUTime), Cost: plus(s.Cost, other.Cost),
+		Reported: plus(s.Reported, other.Reported),
 	}
 }
 
@@ -39,8 +41,11 @@ func plus[T ~int64](a, b T) T {
 // same in any order.
 type Cost int64
 
-// CostMax is the largest amount.
-const CostMax Cost = math.MaxInt64
+// CostMax is the largest amount; CostReportedMax is the most that one result may report.
+const (
+	CostMax         Cost = math.MaxInt64
+	CostReportedMax Cost = 1e12 * costUnit
+)
 
 const costUnit = 1_000_000
 

@@ -95,6 +95,8 @@ type TaskResult struct {
 	SeriesStored Blob
 	// Artifacts are the files that the attempt left in its artifacts directory, by path.
 	Artifacts []Artifact
+	// Cost is what it says it has cost beside its slot: the calls of a model, say.
+	Cost Cost
 	// Failure says why the attempt failed; nil when it succeeded.
 	Failure *FailureRecord
 	// Attempt is the number of the attempt that produced this result.

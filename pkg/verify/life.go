@@ -91,11 +91,15 @@ func (c *commit) leases(before, after *task) {
 	}
 }
 
-// spent holds that a task has spent what its leases say, as they end. What is claimed and over in one commit spends nothing.
+// spent holds that a task has spent what its leases say, as they end, and what its results reported. What is claimed and over
+// in one commit spends no time.
 func (c *commit) spent(before, after *task) {
 	want := before.spent
 	if before.state == spec.StateRunning && (after.state != spec.StateRunning || after.lease.since != before.lease.since) {
 		want = want.Plus(before.lease.spent(c.time))
+	}
+	if reported := after.spent.Reported - before.spent.Reported; reported > 0 {
+		want = want.Plus(spec.Spent{Cost: reported, Reported: reported})
 	}
 	if after.spent != want {
 		c.fold.violate(c.at(Budget, after), "it has spent %+v; with the lease that ended it is %+v", after.spent, want)

@@ -226,7 +226,7 @@ func (w *worker) tooLarge(report *bus.Report, err error) bus.Report {
 	if err != nil {
 		w.log.Error("a failure cannot be encoded", "run", report.Run, "task", report.Task, "error", err)
 	}
-	return bus.Report{AttemptRef: report.AttemptRef, Failure: f, Body: body}
+	return bus.Report{AttemptRef: report.AttemptRef, Failure: f, Cost: report.Cost, Body: body}
 }
 
 // load returns a result's report, from memory or from the spool; nil when it is not wanted any more or lost.

@@ -154,6 +154,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 // that says why.
 func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	result := o.result
+	result.Cost = min(max(result.Cost, 0), spec.CostReportedMax) // a Runner may say anything
 	result.Metrics = a.news.mergeInto(result.Metrics)
 	result.Series, result.SeriesStored = inlineSeries(a.news.series()), a.kept.series
 	result.Artifacts = a.kept.artifacts
@@ -177,7 +178,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	if err != nil {
 		w.log.Error("a failure cannot be encoded", "run", a.ref.Run, "task", a.ref.Task, "error", err)
 	}
-	return &bus.Report{AttemptRef: a.ref, Failure: result.Failure, Preempted: o.preempted, Body: body}
+	return &bus.Report{AttemptRef: a.ref, Failure: result.Failure, Preempted: o.preempted, Cost: result.Cost, Body: body}
 }
 
 // jobID names an attempt in files.

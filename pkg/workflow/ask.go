@@ -24,6 +24,8 @@ import (
 //	nodes      the experiments as engine/tree.json has them, in the order they came to be known, each with its kind and
 //	           without its list of children
 //
+// What a call has cost beside its slot, at a model's provider say, it reports as "cost" in its result file.
+//
 // The text stays under 512 KiB. When there are too many nodes, the best, the unfinished and the newest are given, in
 // this order of preference.
 const (
