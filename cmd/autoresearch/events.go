@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -95,8 +94,7 @@ func (s *session) sayEvent(e api.Event) error {
 	var err error
 	switch s.o.output {
 	case outputJSON:
-		text, err = json.Marshal(e)
-		text = append(text, '\n')
+		text, err = toJSON(e, "")
 	case outputYAML:
 		text, err = toYAML(e)
 		text = append([]byte("---\n"), text...)

@@ -195,7 +195,7 @@ func (s *session) seriesOf(ctx context.Context, d *api.TaskDetail) *api.SeriesLi
 
 func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.SeriesList) {
 	line := func(title, format string, args ...any) {
-		fmt.Fprintf(w, "%-10s %s\n", title, fmt.Sprintf(format, args...))
+		fmt.Fprintf(w, "%-10s %s\n", title, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 	}
 	line("task", "%s", name(d.ID))
 	line("status", "%s", statusOf(&d.Task))
@@ -214,7 +214,7 @@ func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.Seri
 	if d.Waiting != nil {
 		writeWaiting(line, d.Waiting)
 	}
-	if d.Live != nil {
+	if d.Live != nil && (d.Live.Progress != "" || len(d.Live.Metrics) > 0) {
 		line("progress", "%s %s", harmless(d.Live.Progress, 200), metrics(d.Live.Metrics))
 	}
 	if d.Result != nil {
@@ -268,8 +268,11 @@ func writeTimes(line func(string, string, ...any), d *api.TaskDetail) {
 			line("commit", "%s", name(c.Commit))
 		}
 	}
-	if d.EndedAt != nil {
+	switch {
+	case d.EndedAt != nil && d.StartedAt != nil:
 		line("ended", "%s after %s", ago(d.EndedAt), took(d.StartedAt, d.EndedAt))
+	case d.EndedAt != nil:
+		line("ended", "%s, before it began", ago(d.EndedAt))
 	}
 }
 

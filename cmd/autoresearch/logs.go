@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -98,9 +97,9 @@ func (o *logsOptions) show(ctx context.Context, s *session, id spec.TaskID) erro
 // write writes a chunk: as one line of JSON, or each text to its own stream.
 func (o *logsOptions) write(out io.Writer, c *api.LogChunk) error {
 	if o.output == outputJSON {
-		text, err := json.Marshal(c)
+		text, err := toJSON(c, "")
 		if err == nil {
-			_, err = out.Write(append(text, '\n'))
+			_, err = out.Write(text)
 		}
 		return err
 	}

@@ -40,11 +40,11 @@ func checkOutput(format string) error {
 func (s *session) print(v any, people func(w *bytes.Buffer, wide bool)) error {
 	switch s.o.output {
 	case outputJSON:
-		text, err := json.MarshalIndent(v, "", "  ")
+		text, err := toJSON(v, "  ")
 		if err != nil {
 			return err
 		}
-		_, err = s.out.Write(append(text, '\n'))
+		_, err = s.out.Write(text)
 		return err
 	case outputYAML:
 		text, err := toYAML(v)
@@ -58,6 +58,16 @@ func (s *session) print(v any, people func(w *bytes.Buffer, wide bool)) error {
 	people(&b, s.o.output == outputWide)
 	_, err := s.out.Write(b.Bytes())
 	return err
+}
+
+// toJSON writes a value and a newline, for programs and people: "<" stays what it is, as no browser reads it.
+func toJSON(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	err := encoder.Encode(v)
+	return b.Bytes(), err
 }
 
 // toYAML writes a value as the API's JSON has it, keys in the same order.

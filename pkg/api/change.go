@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"regexp"
@@ -41,7 +42,8 @@ func (c *call) submit() error {
 		return problem(CodeTooLarge, "field tasks: it lists %d tasks; at most %d at once", len(body.Tasks), submitTasks)
 	}
 	answer := &SubmitAnswer{Items: make([]SubmitItem, len(body.Tasks)), DryRun: body.DryRun}
-	specs, places := readSpecs(body.Tasks, answer.Items)
+	cfg := c.view.Config()
+	specs, places := readSpecs(&cfg, body.Tasks, answer.Items)
 	for len(specs) > 0 {
 		n := min(submitChunk, len(specs))
 		if err := c.submitSome(specs[:n], places[:n], asked, answer); err != nil {
@@ -52,18 +54,23 @@ func (c *call) submit() error {
 	return c.answer(answer)
 }
 
-// readSpecs decodes what can be decoded and refuses the rest, each for itself. places says which item a spec is.
-func readSpecs(texts []json.RawMessage, items []SubmitItem) (specs []spec.TaskSpec, places []int) {
+// readSpecs decodes what can be decoded and refuses the rest, each for itself: also what would fail for its kind, and so use its id
+// up. places says which item a spec is.
+func readSpecs(cfg *engine.Config, texts []json.RawMessage, items []SubmitItem) (specs []spec.TaskSpec, places []int) {
 	for i, text := range texts {
 		ts, err := spec.DecodeTaskSpec(text)
 		if err == nil {
 			err = ts.Validate()
 		}
-		if items[i].ID = ts.ID; err != nil {
+		items[i].ID, ts = ts.ID, ts.WithDefaults()
+		if err == nil && !cfg.Runs(ts.Kind) {
+			err = fmt.Errorf("kind: the workflow has no %q; it has %s", ts.Kind, strings.Join(slices.Sorted(maps.Keys(cfg.Kinds)), ", "))
+		}
+		if err != nil {
 			items[i].Status, items[i].Error = SubmitRefused, problem(CodeInvalidTask, "tasks[%d]: %v", i, err)
 			continue
 		}
-		specs, places = append(specs, ts.WithDefaults()), append(places, i)
+		specs, places = append(specs, ts), append(places, i)
 	}
 	return specs, places
 }

@@ -64,7 +64,7 @@ var codes = map[Code]struct {
 		"read it again, and repeat the change with the new version if it still makes sense"},
 	CodeTooLarge:    {http.StatusRequestEntityTooLarge, "send less at once, and leave large data in files"},
 	CodeMediaType:   {http.StatusUnsupportedMediaType, "send Content-Type: application/json"},
-	CodeInvalidTask: {http.StatusUnprocessableEntity, "correct the task: a non-empty id, and a priority that is a number"},
+	CodeInvalidTask: {http.StatusUnprocessableEntity, "correct the task: a non-empty id, a priority that is a number, and a kind of the workflow"},
 	CodeBusy:        {http.StatusServiceUnavailable, "try again in a moment"},
 	CodeNoLeader:    {http.StatusServiceUnavailable, "try again in a moment: another coordinator is taking over"},
 	CodeUnreachable: {http.StatusBadGateway,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -284,11 +285,21 @@ func (c *call) answer(v any) error {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	text, err := json.Marshal(v)
+	text, err := encode(v)
 	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"error":{"code":"internal","message":"encode the answer","remedy":""}}`)
+		status, text = http.StatusInternalServerError, []byte(`{"error":{"code":"internal","message":"encode the answer","remedy":""}}`+"\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // a client that has gone needs no answer
+	_, _ = w.Write(text) // a client that has gone needs no answer
+}
+
+// encode writes a value as a line of JSON. Payloads stay as they were written: no browser reads this as a page, so "<" needs no
+// escape.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return b.Bytes(), err
 }

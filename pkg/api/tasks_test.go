@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"autoresearch/pkg/engine"
 	"autoresearch/pkg/report"
 	"autoresearch/pkg/spec"
 )
@@ -297,5 +299,26 @@ func TestSegmentsReadBack(t *testing.T) {
 	n.leads(t)
 	if status, text := raw(t, n, http.MethodGet, "/runs/test/tasks/a%2Fb%20c", "", nil); status != http.StatusOK {
 		t.Errorf("percent-encoded: %d %s", status, text)
+	}
+}
+
+// TestUnknownKindIsRefused: a slip of the pen must not use up an id.
+func TestUnknownKindIsRefused(t *testing.T) {
+	t.Parallel()
+	strict := engine.Config{Strict: true, Kinds: map[string]spec.KindPolicy{"train": {}, "eval": {}}}
+	texts := []json.RawMessage{[]byte(`{"id":"a","kind":"train"}`), []byte(`{"id":"b","kind":"trian"}`), []byte(`{"id":"c"}`)}
+	items := make([]SubmitItem, len(texts))
+	specs, places := readSpecs(&strict, texts, items)
+	if len(specs) != 1 || specs[0].ID != "a" || places[0] != 0 {
+		t.Errorf("%+v at %v", specs, places)
+	}
+	for _, i := range []int{1, 2} {
+		if p := items[i].Error; p == nil || p.Code != CodeInvalidTask || !strings.Contains(p.Message, "eval, train") {
+			t.Errorf("%d: %+v", i, items[i])
+		}
+	}
+	strict.Kinds[spec.KindDefault] = spec.KindPolicy{}
+	if specs, _ := readSpecs(&strict, texts, items); len(specs) != 3 {
+		t.Errorf("with a default: %+v", specs)
 	}
 }

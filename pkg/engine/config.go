@@ -103,6 +103,12 @@ func setDefault[T int | int64 | time.Duration](field *T, value T) {
 	}
 }
 
+// Runs reports whether tasks of a kind can run.
+func (c *Config) Runs(kind string) bool {
+	_, ok := c.policy(kind)
+	return ok
+}
+
 // policy returns the policy of a kind, and false if the kind cannot run.
 func (c *Config) policy(kind string) (spec.KindPolicy, bool) {
 	p, ok := c.Kinds[kind]
