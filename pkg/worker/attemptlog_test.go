@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,7 @@ func TestWhatIsExecutedIsNoted(t *testing.T) {
 	b.give(dispatch("unwanted", kind("wait")))
 	unwanted := b.awaitStart("unwanted")
 	b.tell(bus.Answer{Receipt: []bus.AttemptRef{report.AttemptRef, {Run: testRun, Task: "never held", Attempt: 1}}})
+	b.until("the receipt is noted", func() bool { return slices.Contains(noted(t, b.o.Dir), "receipted good/1") })
 	b.tell(bus.Answer{Stop: []bus.StopOrder{{AttemptRef: unwanted, Reason: spec.StopSuperseded}}})
 	b.until("the unwanted attempt is dropped", func() bool { return b.lastBeat().Slots[0].Free == 2 })
 	b.stop()

@@ -9,31 +9,51 @@ import (
 	"time"
 
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/spec"
 )
 
-// commits is the queue between ended attempts and the spool. While one group is being written and synced the next one
-// gathers.
+// commits is the queue of what there is to do on the disk for results: between ended attempts and the spool, and between
+// receipts and their end. While one group is being written and synced the next one gathers.
 type commits struct {
-	mu      sync.Mutex
-	results []*result
-	dropped []uint64 // receipted numbers in the spool
-	closed  bool
-	wake    chan struct{}
+	mu     sync.Mutex
+	queued diskWork
+	closed bool
+	wake   chan struct{}
+}
+
+// diskWork is what one turn of the commit loop does.
+type diskWork struct {
+	results   []*result   // to be kept
+	receipted []*result   // to be noted
+	large     []spec.Blob // whose files are to be removed
+	dropped   []uint64    // receipted numbers in the spool
+}
+
+func (d *diskWork) isEmpty() bool {
+	return len(d.results)+len(d.receipted)+len(d.large)+len(d.dropped) == 0
 }
 
 // add queues a result.
 func (c *commits) add(r *result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.results = append(c.results, r)
+	c.queued.results = append(c.queued.results, r)
 	notify(c.wake)
 }
 
-// drop queues receipts.
-func (c *commits) drop(seqs []uint64) {
+// drop queues the end of results in the spool.
+func (c *commits) drop(seqs []uint64) { c.forget(diskWork{dropped: seqs}) }
+
+// forget queues what receipts leave to do.
+func (c *commits) forget(d diskWork) {
+	if d.isEmpty() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dropped = append(c.dropped, seqs...)
+	c.queued.receipted = append(c.queued.receipted, d.receipted...)
+	c.queued.large = append(c.queued.large, d.large...)
+	c.queued.dropped = append(c.queued.dropped, d.dropped...)
 	notify(c.wake)
 }
 
@@ -46,20 +66,19 @@ func (c *commits) close() {
 }
 
 // take waits for work, or until late, and returns all of it; more is false at the end.
-func (c *commits) take(late <-chan time.Time) (results []*result, dropped []uint64, more bool) {
+func (c *commits) take(late <-chan time.Time) (work diskWork, more bool) {
 	for {
 		c.mu.Lock()
-		results, dropped = c.results, c.dropped
-		c.results, c.dropped = nil, nil
+		work, c.queued = c.queued, diskWork{}
 		closed := c.closed
 		c.mu.Unlock()
-		if len(results)+len(dropped) > 0 || closed {
-			return results, dropped, len(results)+len(dropped) > 0
+		if !work.isEmpty() || closed {
+			return work, !work.isEmpty()
 		}
 		select {
 		case <-c.wake:
 		case <-late:
-			return nil, nil, true
+			return diskWork{}, true
 		}
 	}
 }
@@ -78,15 +97,17 @@ func (w *worker) commitLoop() {
 	timer := time.NewTimer(forever)
 	defer timer.Stop()
 	for {
-		results, dropped, more := w.commits.take(timer.C)
+		work, more := w.commits.take(timer.C)
 		if !more {
 			w.settleAll(refused, time.Now().Add(spoolSyncDelay)) // whatever waits has waited long enough
 			return
 		}
-		if len(results) > 0 {
-			refused = w.commit(append(refused, results...), len(refused))
+		if len(work.results) > 0 {
+			refused = w.commit(append(refused, work.results...), len(refused))
 		}
-		w.spool.remove(dropped)
+		w.notes.receipted(work.receipted)
+		w.forgetLarge(work.large)
+		w.spool.remove(work.dropped)
 		switch now := time.Now(); {
 		case due.IsZero():
 			due = now.Add(spoolSyncDelay)
@@ -139,9 +160,27 @@ func (w *worker) commit(results []*result, known int) (refused []*result) {
 		w.spoolFailed(kept, err)
 		refused = kept
 	}
-	w.ledger.committed(fresh)
-	w.enqueue(fresh)
+	for _, r := range fresh {
+		r.late.Stop()
+	}
+	w.enqueue(w.ledger.committed(fresh))
 	return refused
+}
+
+// diskPatience is how long a result waits for the disk. Then it is sent from memory, as where the disk is full: a disk may
+// hang, and the leader must hear within the lease.
+const diskPatience = 2 * time.Second
+
+// handOnLate sends a result that the disk holds up. It is kept there all the same, should the disk ever go on.
+func (w *worker) handOnLate(r *result) {
+	fresh := w.ledger.committed([]*result{r})
+	if len(fresh) == 0 {
+		return
+	}
+	w.metrics.spoolFailures.Inc()
+	w.log.Error("the disk takes too long to keep a result: it is sent from memory", "run", r.ref.Run, "task", r.ref.Task, "attempt", r.ref.Attempt,
+		"after", diskPatience)
+	w.enqueue(fresh)
 }
 
 func (w *worker) spoolFailed(kept []*result, err error) {

@@ -57,17 +57,15 @@ func (w *worker) obeyStop(order bus.StopOrder) {
 	w.stop(a, cause)
 }
 
-// obeyReceipts forgets results that are journaled.
+// obeyReceipts forgets results that are journaled. What there is to do on the disk is the commit loop's: a disk that hangs
+// must not make the worker deaf.
 func (w *worker) obeyReceipts(refs []bus.AttemptRef) {
 	if len(refs) == 0 {
 		return
 	}
-	w.notes.receipted(w.ledger.wanted(refs))
+	receipted := w.ledger.wanted(refs)
 	seqs, large, more := w.ledger.receipted(refs)
-	w.forgetLarge(large)
-	if len(seqs) > 0 {
-		w.commits.drop(seqs)
-	}
+	w.commits.forget(diskWork{receipted: receipted, large: large, dropped: seqs})
 	if more {
 		notify(w.beat)
 	}

@@ -60,8 +60,13 @@ type result struct {
 	took time.Duration
 	// ending is how the attempt ended, for the attempt log.
 	ending string
+	// late hands it on should the disk take too long.
+	late *time.Timer
 
 	// The ledger's lock guards the rest.
+
+	// committed is set when it was handed on.
+	committed bool
 
 	// attempt is nil once the result was published for the first time, and for one that an earlier process left.
 	attempt *attempt
@@ -278,14 +283,20 @@ func (l *ledger) recovered(results []*result) {
 }
 
 // committed notes that these outcomes are as safe as they will be before they are sent: their slots are free unless a
-// runner has not returned.
-func (l *ledger) committed(results []*result) {
+// runner has not returned. It returns those of which this was not noted before.
+func (l *ledger) committed(results []*result) (fresh []*result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range results {
+		if r.committed {
+			continue
+		}
+		r.committed = true
 		r.attempt.result = r
 		l.release(r.attempt)
+		fresh = append(fresh, r)
 	}
+	return fresh
 }
 
 // spooled notes the numbers under which results are on disk. It returns the numbers of those that were receipted while

@@ -176,6 +176,61 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// hangingFile is a file on a disk that does nothing until it is told to.
+type hangingFile struct {
+	spoolFile
+	goOn chan struct{}
+}
+
+func (f *hangingFile) WriteAt(b []byte, at int64) (int, error) {
+	<-f.goOn
+	return f.spoolFile.WriteAt(b, at)
+}
+
+// TestDiskHangs: a disk that hangs under the spool holds up neither the result that it is to keep nor those behind it, and
+// has them when it goes on.
+func TestDiskHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o, err := testOptions(t).withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Runners = map[string]spec.Runner{"train": spec.RunnerFunc(succeed)}
+		w, closeFiles, err := open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		disk := &hangingFile{spoolFile: w.spool.file, goOn: make(chan struct{})}
+		w.spool.file = disk
+		b := &bench{testLink: newTestLink(), t: t, o: o, done: make(chan error, 1), limit: time.Hour}
+		w.link = b.testLink
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { b.done <- errors.Join(w.run(ctx), closeFiles()) }()
+		began := time.Now()
+		for i := range 5 { // more than there are slots
+			b.give(dispatch(taskID(i)))
+			b.report(taskID(i), 1)
+		}
+		if took := time.Since(began); took > 6*diskPatience {
+			t.Errorf("5 results took %v", took)
+		}
+		time.Sleep(time.Minute)
+		if beat := b.lastBeat(); len(beat.Finished) != 5 || beat.Slots[0].Free != 2 {
+			t.Errorf("heartbeat %+v", beat)
+		}
+		close(disk.goOn)
+		synctest.Wait()
+		if _, entries := w.spool.volume(); entries != 5 {
+			t.Errorf("the spool holds %d results", entries)
+		}
+		cancel()
+		if err := b.end(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestUnreadableSpoolEntry: a sound frame that holds no result is dropped, the others are sent.
 func TestUnreadableSpoolEntry(t *testing.T) {
 	t.Parallel()

@@ -147,6 +147,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 		return
 	}
 	r.ending = o.ending()
+	r.late = time.AfterFunc(diskPatience, func() { w.handOnLate(r) })
 	w.commits.add(r)
 }
 

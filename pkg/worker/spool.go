@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -69,6 +70,9 @@ type spool struct {
 	failed    time.Time
 	rest      time.Duration // how long after a failure nothing is tried
 	buf       []byte
+
+	// What volume says: a disk may hang while mu is held.
+	sizeNow, entriesNow atomic.Int64
 }
 
 // unsynced is a group of results that a power cut may still take.
@@ -94,6 +98,7 @@ func openSpool(path string, create func(string) (spoolFile, error)) (*spool, spo
 		return nil, damage, errors.Join(fmt.Errorf("read spool %s: %w", path, err), file.Close())
 	}
 	s.doubtful = damage != spoolDamage{}
+	s.tell()
 	return s, damage, nil
 }
 
@@ -151,6 +156,7 @@ func (s *spool) forget(seq uint64) bool {
 func (s *spool) append(bodies [][]byte, sync bool) ([]uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.tell()
 	if err := s.heal(); err != nil {
 		return nil, err
 	}
@@ -234,6 +240,7 @@ func (s *spool) doubt(err error) error {
 func (s *spool) remove(seqs []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.tell()
 	for _, seq := range seqs {
 		if s.forget(seq) {
 			s.gone = binary.LittleEndian.AppendUint64(s.gone, seq)
@@ -246,6 +253,7 @@ func (s *spool) remove(seqs []uint64) {
 func (s *spool) settle(now time.Time) (next time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.tell()
 	if s.doubtful {
 		if err := s.heal(); err != nil {
 			return s.failed.Add(max(s.rest, spoolSyncDelay)), err
@@ -374,11 +382,12 @@ func (s *spool) kept() []uint64 {
 	return slices.Sorted(maps.Keys(s.live))
 }
 
-// volume returns the size of the file in bytes and the number of results in it.
-func (s *spool) volume() (size int64, entries int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.size, len(s.live)
+// volume returns the size of the file in bytes and the number of results in it, without waiting for the disk.
+func (s *spool) volume() (size int64, entries int) { return s.sizeNow.Load(), int(s.entriesNow.Load()) }
+
+func (s *spool) tell() {
+	s.sizeNow.Store(s.size)
+	s.entriesNow.Store(int64(len(s.live)))
 }
 
 // close closes the file; what it holds stays.
