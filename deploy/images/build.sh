@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # build.sh TAG: builds every image as autoresearch/NAME:TAG, FROM scratch, with docker where its engine answers and else buildah.
-#   ARCH      architectures, as "amd64 arm64"; several make a manifest list (buildah)
+#   ARCH      architectures, as "amd64 arm64"; several make a manifest list with buildah, and NAME:TAG-ARCH each with docker
 #   VERSION   what the programs say they are
 # The same sources make the same images, bit for bit. bin/images/ARCH/*.cdx.json are the bills of materials.
 set -euo pipefail
@@ -20,6 +20,8 @@ programs() { # of one architecture
 	done
 }
 
+several=
+if [[ $arches == *" "* ]]; then several=yes; fi
 builder=buildah
 docker info >/dev/null 2>&1 && builder=docker
 for arch in $arches; do
@@ -28,14 +30,14 @@ done
 for image in "${images[@]}"; do
 	name=autoresearch/$image:$tag
 	buildah_to=(-t "localhost/$name")
-	if [ $builder = buildah ] && [[ $arches == *" "* ]]; then
+	if [ $builder = buildah ] && [ $several ]; then
 		buildah manifest rm "localhost/$name" >/dev/null 2>&1 || true
 		buildah_to=(--manifest "localhost/$name")
 	fi
 	for arch in $arches; do
 		common=(-q --build-arg "TARGETARCH=$arch" -f "deploy/images/$image.Dockerfile")
 		case $builder in
-		docker) docker build "${common[@]}" --platform "linux/$arch" -t "$name" "$context" ;;
+		docker) docker build "${common[@]}" --platform "linux/$arch" -t "$name${several:+-$arch}" "$context" ;;
 		buildah) buildah bud "${common[@]}" --isolation chroot --timestamp 0 --arch "$arch" "${buildah_to[@]}" "$context" ;;
 		esac
 	done
