@@ -63,8 +63,7 @@ func TestTheLedgerNamesCode(t *testing.T) {
 	t.Parallel()
 	g := newLedger(spec.Objective{}, nil)
 	code := spec.Code{Bundle: spec.BlobOf([]byte("tree"))}
-	g.restore(&spec.Task{Spec: spec.TaskSpec{ID: "a", Code: code}, State: spec.StateQueued})
-	g.restored()
+	g.restore([]*folded{{task: &spec.Task{Spec: spec.TaskSpec{ID: "a", Code: code}, State: spec.StateQueued}}})
 	if !g.blobs()[code.Bundle.Digest] {
 		t.Error("a bundle that a task names would be swept")
 	}

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"autoresearch/pkg/bus"
@@ -34,7 +35,8 @@ type folded struct {
 	task *spec.Task
 }
 
-func newFold() *fold { return &fold{tasks: make(map[spec.TaskID]*folded)} }
+// newFold returns a fold for about so many tasks.
+func newFold(tasks int) *fold { return &fold{tasks: make(map[spec.TaskID]*folded, tasks)} }
 
 // startAt begins the fold where the mirror ends.
 func (f *fold) startAt(m *bus.MirrorMeta) {
@@ -108,13 +110,26 @@ func (f *fold) apply(seq uint64, r *bus.Record) error {
 // inOrder returns the tasks in order of arrival.
 func (f *fold) inOrder() []*folded {
 	if f.order == nil {
-		f.order = make([]*folded, 0, len(f.tasks))
-		for _, folded := range f.tasks {
-			f.order = append(f.order, folded)
-		}
-		slices.SortFunc(f.order, func(a, b *folded) int { return cmp.Compare(a.task.Seq, b.task.Seq) })
+		f.order = f.placed()
+	}
+	if f.order == nil {
+		f.order = slices.SortedFunc(maps.Values(f.tasks), func(a, b *folded) int { return cmp.Compare(a.task.Seq, b.task.Seq) })
 	}
 	return f.order
+}
+
+// placed returns the tasks by their numbers, which are those of their arrival; nil where one has no place of its own, as only
+// damage or a restore leaves it.
+func (f *fold) placed() []*folded {
+	order := make([]*folded, len(f.tasks))
+	for _, folded := range f.tasks {
+		place := folded.task.Seq - 1
+		if place >= uint64(len(order)) || order[place] != nil {
+			return nil
+		}
+		order[place] = folded
+	}
+	return order
 }
 
 // change applies one change, unless the mirror was ahead of it.

@@ -51,7 +51,7 @@ func TestFold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFold()
+			f := newFold(0)
 			var err error
 			for i, r := range test.records {
 				if err = f.read(uint64(i+1), r); err != nil && i < len(test.records)-1 {
@@ -82,7 +82,7 @@ func TestFold(t *testing.T) {
 
 func TestFoldRefusesAGap(t *testing.T) {
 	t.Parallel()
-	f := newFold()
+	f := newFold(0)
 	if err := f.read(4, epochRecord(1, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestFoldRefusesAGap(t *testing.T) {
 // TestFoldKeepsWhatTheMirrorHasNewer replays records over a mirror whose flush was cut short after some newer values.
 func TestFoldKeepsWhatTheMirrorHasNewer(t *testing.T) {
 	t.Parallel()
-	f := newFold()
+	f := newFold(0)
 	f.startAt(&bus.MirrorMeta{RunID: "u", Epoch: 1, Commit: 1, JournalSeq: 1})
 	f.put(&bus.MirrorValue{JournalSeq: 3, Task: &spec.Task{Spec: task("a"), State: spec.StateCompleted}})
 	for seq := uint64(2); seq <= 3; seq++ {

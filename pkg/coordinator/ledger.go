@@ -69,7 +69,7 @@ const endingsMax = 64
 
 func newLedger(o spec.Objective, kinds map[string]spec.KindPolicy) *ledger {
 	return &ledger{
-		objective: o, kinds: kinds, rows: newRows(), endings: make(map[string][]time.Time), demand: make(demand),
+		objective: o, kinds: kinds, rows: newRows(0), endings: make(map[string][]time.Time), demand: make(demand),
 		past: make(map[spec.TaskID][]PastAttempt),
 	}
 }
@@ -86,19 +86,17 @@ func (g *ledger) class(kind string) string {
 	return cmp.Or(policy.Class, spec.ClassDefault)
 }
 
-// restore takes a task of the fold, before the first commit; restored is called after the last. They come in order of arrival.
-func (g *ledger) restore(t *spec.Task) {
+// restore takes the tasks of the fold, in order of arrival, before the first commit.
+func (g *ledger) restore(order []*folded) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tally(nil, t)
-	if r := g.rows.add(t); t.State.Terminal() {
-		g.score(r)
+	g.rows = newRows(len(order))
+	for _, f := range order {
+		g.tally(nil, f.task)
+		if r := g.rows.add(f.task); f.task.State.Terminal() {
+			g.score(r)
+		}
 	}
-}
-
-func (g *ledger) restored() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	slices.SortStableFunc(g.scores, func(a, b Score) int { return cmp.Compare(a.Ended, b.Ended) })
 }
 

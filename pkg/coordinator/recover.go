@@ -121,7 +121,7 @@ func (r *recovery) fence(ctx context.Context) error {
 		}
 		switch err := r.commit.append(ctx, [][]byte{data}); {
 		case err == nil:
-			r.fold = newFold()
+			r.fold = newFold(0)
 			r.fold.epoch, r.fold.runID = epoch.Epoch, epoch.RunID
 			return nil
 		case !errors.Is(err, errDeposed):
@@ -218,7 +218,11 @@ func (r *recovery) load(ctx context.Context) error {
 // missing, or that is of another run, is taken as empty: the journal then tells all, unless it was purged. One that a later term has
 // written is that leader's: this candidate was deposed while it loaded.
 func (r *recovery) loadMirror(ctx context.Context) (*bus.MirrorMeta, error) {
-	f, meta, damaged := newFold(), &bus.MirrorMeta{Version: bus.RecordVersion}, error(nil)
+	keys, _, err := r.ports.mirror.Size(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("run %q: look up the mirror: %w", r.run, err)
+	}
+	f, meta, damaged := newFold(int(keys)), &bus.MirrorMeta{Version: bus.RecordVersion}, error(nil)
 	last, err := r.ports.mirror.Load(ctx, func(key string, value []byte) error {
 		if err := takeMirror(f, meta, key, value); err != nil {
 			damaged = err
@@ -233,7 +237,7 @@ func (r *recovery) loadMirror(ctx context.Context) (*bus.MirrorMeta, error) {
 		meta.Epoch = 0
 	}
 	if damaged != nil || meta.JournalSeq == 0 || meta.RunID != runID || uint64(len(f.tasks)) < meta.Tasks {
-		f, meta = newFold(), &bus.MirrorMeta{Version: bus.RecordVersion, Epoch: meta.Epoch, RunID: runID}
+		f, meta = newFold(0), &bus.MirrorMeta{Version: bus.RecordVersion, Epoch: meta.Epoch, RunID: runID}
 	}
 	switch {
 	case meta.Epoch > epoch:

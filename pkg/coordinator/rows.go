@@ -24,8 +24,9 @@ type row struct {
 
 const pageRows = 4096
 
-func newRows() rows {
-	return rows{places: make(map[spec.TaskID]int32), orphans: make(map[spec.TaskID][]int32)}
+// newRows returns rows for about so many tasks.
+func newRows(tasks int) rows {
+	return rows{places: make(map[spec.TaskID]int32, tasks), orphans: make(map[spec.TaskID][]int32)}
 }
 
 func (r *rows) at(place int) *row { return &r.pages[place/pageRows][place%pageRows] }

@@ -14,7 +14,7 @@ import (
 func TestRowsKeepTheTree(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		r, want := newRows(), map[spec.TaskID][]spec.TaskID{}
+		r, want := newRows(0), map[spec.TaskID][]spec.TaskID{}
 		ids := rapid.Permutation(slices.Collect(func(yield func(int) bool) {
 			for i := range 30 {
 				if !yield(i) {

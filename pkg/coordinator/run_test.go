@@ -39,7 +39,7 @@ func TestTreeRunsToItsEnd(t *testing.T) {
 func (w *world) checkStored(tasks int) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	full := newFold()
+	full := newFold(0)
 	err := bus.NewJournal(w.conn, w.run, bus.StreamOptions{}).Read(ctx, 1, func(seq uint64, data []byte) error {
 		r, err := bus.DecodeRecord(data)
 		if err != nil {

@@ -71,7 +71,7 @@ type mirrored struct {
 
 func newChecker(w *simulation) *checker {
 	return &checker{
-		w: w, seen: make(map[string]int), fold: newFold(), tasks: make(map[spec.TaskID]*spec.Task), versions: make(map[spec.TaskID][]folded),
+		w: w, seen: make(map[string]int), fold: newFold(0), tasks: make(map[spec.TaskID]*spec.Task), versions: make(map[spec.TaskID][]folded),
 		seqs: make(map[uint64]spec.TaskID), orders: make(map[uint64]spec.TaskID),
 		held: make(map[spec.ClaimID]spec.AttemptRef), reports: make(map[spec.ClaimID]*bus.Report),
 		hooks:  make(map[spec.TaskID][]*hookRun),

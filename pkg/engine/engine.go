@@ -25,6 +25,8 @@ type Engine struct {
 	timers   pqueue[timer]
 	loading  []*task // live ones, until Recover
 
+	unmeasured bool // a task was loaded before its parent
+
 	others    []*other           // runs that share slots with this one, by name
 	sharesDue bool               // something changed that the shares depend on
 	demands   []spec.ClassDemand // what Demands returned last

@@ -68,7 +68,7 @@ func clone(t *spec.Task) *spec.Task {
 // restore returns an engine that recovered from the fold, loaded in any order of the map.
 func (f *fold) restore(cfg Config, now Now) *Engine {
 	e := New(cfg)
-	e.Restore(f.meta)
+	e.Restore(f.meta, 0, 0)
 	for _, t := range f.tasks {
 		e.Load(t)
 	}

@@ -8,9 +8,11 @@ import (
 )
 
 // Restore begins the recovery of a run from the fold of its journal: call it once on a new engine with the run-level
-// state, then Load for every task in any order, then Recover.
-func (e *Engine) Restore(meta spec.Meta) {
+// state and about how many tasks are live and finished, then Load for every task in any order, then Recover.
+func (e *Engine) Restore(meta spec.Meta, live, finished int) {
 	e.meta = meta
+	e.tasks = make(map[spec.TaskID]*task, live)
+	e.done = make(map[spec.TaskID]*done, finished)
 	e.meta.NextSeq = max(1, meta.NextSeq)
 	e.meta.NextOrder = max(1, meta.NextOrder)
 	e.status = meta.Status
@@ -29,14 +31,29 @@ func (e *Engine) Load(stored *spec.Task) {
 	}
 	if stored.State.Terminal() {
 		e.countDone(stored)
-		e.done[stored.Spec.ID] = doneOf(stored)
+		finished := doneOf(stored)
+		finished.depth = e.depthBelow(stored.Parent)
+		e.done[stored.Spec.ID] = finished
 		return
 	}
 	t := &task{
 		Task: stored, handed: true, policy: e.policyOf(stored.Spec.Kind), queuePos: -1, timerPos: -1, heldPos: -1,
+		depth: e.depthBelow(stored.Parent),
 	}
 	e.tasks[stored.Spec.ID] = t
 	e.loading = append(e.loading, t)
+}
+
+// depthBelow returns how deep a child of parent stands; 0 if that was not loaded yet, to be measured in the end.
+func (e *Engine) depthBelow(parent spec.TaskID) int32 {
+	if parent == "" {
+		return 1
+	}
+	if above := e.depthOf(parent); above > 0 {
+		return above + 1
+	}
+	e.unmeasured = true
+	return 0
 }
 
 // Recover ends the recovery: leases last anew from now, since nobody could extend them while nobody led; outcomes that
@@ -50,7 +67,9 @@ func (e *Engine) Recover(now Now) {
 	for _, t := range live {
 		e.adopt(t.Parent, t.Spec.ID)
 	}
-	e.measure()
+	if e.unmeasured {
+		e.measure()
+	}
 	e.handOut(now, live)
 	for _, t := range live {
 		e.resume(now, t)
@@ -60,7 +79,7 @@ func (e *Engine) Recover(now Now) {
 	}
 }
 
-// measure finds how deep every task stands, each from its parent's depth.
+// measure finds how deep those tasks stand that were loaded before their parents, each from its parent's depth.
 func (e *Engine) measure() {
 	for id := range e.tasks {
 		e.measureFrom(id)
