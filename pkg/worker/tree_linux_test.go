@@ -212,10 +212,11 @@ func TestTreesAsOrdinaryUser(t *testing.T) {
 	}
 }
 
+// TestLimitsAndUmask: what an experiment may take, and that there is nothing for it to read.
 func TestLimitsAndUmask(t *testing.T) {
 	t.Parallel()
 	c := &command{
-		path: "/bin/sh", argv: []string{"sh", "-c", "ulimit -n; ulimit -v; ulimit -t; umask; echo $0 $OWN"}, umask: 0o27,
+		path: "/bin/sh", argv: []string{"sh", "-c", "cat; ulimit -n; ulimit -v; ulimit -t; umask; echo $0 $OWN"}, umask: 0o27,
 		env: []string{"OWN=\xff\nx"}, dir: t.TempDir(),
 		limits: shim.Limits{Memory: 1 << 30, OpenFiles: 77, CPU: 90 * time.Second},
 	}
