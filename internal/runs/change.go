@@ -94,11 +94,16 @@ func (s *Server) put(ctx context.Context, e kv.RunEntry, what []string, asked en
 		return e, passing(err)
 	}
 	asked.Match = 0
-	if err := s.tell(ctx, e.Name, engine.Configured{What: strings.Join(what, ", "), Asked: asked}); err != nil {
+	telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellMax) // it is changed, whoever has stopped waiting
+	defer cancel()
+	if err := s.tell(telling, e.Name, engine.Configured{What: strings.Join(what, ", "), Asked: asked}); err != nil {
 		s.o.Log.Warn("a change of a run's settings is not among its events", "run", e.Name, "by", asked.By, "what", what, "err", err)
 	}
 	return e, nil
 }
+
+// tellMax bounds how long a change of one run may hold up others while its leader journals it.
+const tellMax = 5 * time.Second
 
 // sign says in an entry who changed it and why.
 func sign(e *kv.RunEntry, by, reason string) {

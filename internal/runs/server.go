@@ -173,9 +173,14 @@ func (s *Server) reconcile(ctx context.Context) error {
 	}
 	var leaving []*served
 	for _, r := range s.all() {
-		if e, ok := wanted[r.entry.Name]; !ok || e.ID != r.entry.ID || !same(e, r.entry) {
-			leaving = append(leaving, r)
+		e, ok := wanted[r.entry.Name]
+		if ok = ok && e.ID == r.entry.ID; ok && same(e, r.entry) {
+			continue
 		}
+		if ok {
+			s.o.Log.Info("a run has other settings", "run", e.Name, "changed_by", e.ChangedBy)
+		}
+		leaving = append(leaving, r)
 	}
 	s.end(leaving)
 	for name, e := range wanted {

@@ -70,9 +70,9 @@ class Actions extends Component {
     return html`<div class="actions">
       <input placeholder="Why (optional)" aria-label="Why" maxlength="200" onInput=${why} />
       ${task.state === 'queued' && html`<button onClick=${() => bump(id, reason)}>Bump</button>`}
-      ${open(task) && html`<${Sure} text="Cancel" sure="Really cancel?" onClick=${() => cancel(id, reason)} />`}
+      ${open(task) && !task.cancelled && html`<${Sure} text="Cancel" sure="Really cancel?" onClick=${() => cancel(id, reason)} />`}
       ${task.child_count > 0 && html`<${Sure} text="Cancel subtree" sure="All below too?" onClick=${() => cancel(id, reason, true)} />`}
-      ${task.state === 'failed' && html`<button onClick=${() => retry(id, reason)}>Retry</button>`}
+      ${(task.state === 'failed' || task.cancelled) && html`<button onClick=${() => retry(id, reason)}>Retry</button>`}
     </div>`;
   }
 }
