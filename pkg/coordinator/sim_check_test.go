@@ -140,7 +140,7 @@ func (c *checker) record(seq uint64, data []byte) {
 }
 
 // fence holds the journal's rules: one writer an epoch, no record of an older one, no commit number twice or left out,
-// engine time that never runs back.
+// engine time that never runs back, a term that begins where the last whole commit ended.
 func (c *checker) fence(seq uint64, r *bus.Record) {
 	switch {
 	case seq != c.seq+1:
@@ -151,6 +151,8 @@ func (c *checker) fence(seq uint64, r *bus.Record) {
 		c.fail("record %d: of epoch %d, writer %x, in epoch %d of writer %x", seq, r.Epoch, r.Writer, c.epoch, c.writer)
 	case r.Commit != c.commit+1:
 		c.fail("record %d: commit %d after commit %d", seq, r.Commit, c.commit)
+	case r.Kind == bus.RecordEpoch && r.Watermark != c.watermark:
+		c.fail("record %d: a term begins with watermark %d, and the last commit's is %d", seq, r.Watermark, c.watermark)
 	case r.Time < c.time:
 		c.fail("record %d: engine time %v after %v", seq, r.Time, c.time)
 	}

@@ -89,7 +89,10 @@ func (l *simLink) unheard(ctx context.Context, op, why string) error {
 // crashPoint kills the process, now and then.
 func (l *simLink) crashPoint(op, when string) {
 	often := 1.0
-	if op == "journal.append" {
+	switch {
+	case op == "journal.append" && len(l.w.check.parts) > 0: // in the middle of a series
+		often = 50
+	case op == "journal.append":
 		often = 10
 	}
 	if l.w.chance(l.w.plan.crash * often) {
