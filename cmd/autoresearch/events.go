@@ -141,13 +141,13 @@ func changeText(c *api.Change) string {
 	say(c.GPU != "", "GPU %s of", name(c.GPU))
 	say(c.Class != "", "class %s", name(c.Class))
 	say(c.Subtree, "and below")
-	say(c.Value != nil, "to %s", value(c.Value))
-	say(c.What != "", "%s", harmless(c.What, 500))
-	say(c.Count > 1, "(%d tasks)", c.Count)
 	if c.Action == spec.ActWarn {
 		words = append(words, harmless(c.Reason, 500))
 		return strings.Join(words, " ")
 	}
+	say(c.Value != nil, "to %s", value(c.Value))
+	say(c.What != "", "%s", harmless(c.What, 500))
+	say(c.Count > 1, "(%d tasks)", c.Count)
 	say(true, "by %s", name(c.By))
 	say(c.Reason != "", "because: %s", harmless(c.Reason, 500))
 	return strings.Join(words, " ")

@@ -207,6 +207,12 @@ func writeDetail(w *bytes.Buffer, d *api.TaskDetail, wide bool, series *api.Seri
 	if d.RetryOf != "" {
 		line("retries", "%s", name(d.RetryOf))
 	}
+	if d.Spent != nil {
+		line("spent", "%s", spentText(d.Spent))
+	}
+	if d.Allowance != nil {
+		line("allowance", "with all below it: %s", allowanceText(d.Allowance))
+	}
 	if d.ChildCount > 0 {
 		line("children", "%d: %s", d.ChildCount, names(d.Children[:min(10, len(d.Children))], ", "))
 	}

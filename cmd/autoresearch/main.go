@@ -36,6 +36,7 @@ func root() *cobra.Command {
 		groupSteer: {
 			submitCommand(), cancelCommand(), retryCommand(), bumpCommand(), pauseCommand(), resumeCommand(), drainCommand(),
 			budgetCommand(),
+			allowCommand(),
 		},
 	} {
 		for _, c := range commands {

@@ -36,3 +36,12 @@ func spentOfLimits(l *api.Limits, s *api.Spent) (parts []string) {
 	}
 	return parts
 }
+
+// allowanceText says how much is spent of the allowance of a task and all its descendants.
+func allowanceText(a *api.TaskAllowance) string {
+	parts := spentOfLimits(&a.Limits, &a.Spent)
+	if most := a.Limits.MaxExperiments; most > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d experiments begun (%.0f %%)", a.Experiments, most, 100*float64(a.Experiments)/float64(most)))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -21,6 +21,7 @@ type submitOptions struct {
 	steering
 	id, kind, payload, parent string
 	priority                  float64
+	allowance                 allowanceFlags
 }
 
 func submitCommand() *cobra.Command {
@@ -34,6 +35,7 @@ line, or an engine_state.json, whose queue is taken. A task is {"id": ..., "prio
 A task that is there already with the same content is left alone, so a submission can be repeated. One with another content is
 refused; the others are not affected.`,
 		Example: `  autoresearch submit tasks.json
+  autoresearch submit --id idea-7 --max-gpu-hours 10 --max-cost 50   # with all that descends from it
   autoresearch submit --id probe-1 --payload '{"lr": 0.01}' --priority -5
   jq -c '.[] | select(.priority < 0)' tasks.json | autoresearch submit - -m "the urgent ones"
   autoresearch submit tasks.json --dry-run`,
@@ -51,6 +53,7 @@ refused; the others are not affected.`,
 	fs.StringVar(&o.payload, "payload", "{}", "of --id: its payload, a `JSON` object")
 	fs.StringVar(&o.parent, "parent", "", "of --id: the task `ID` that it stands below in the tree")
 	fs.Float64Var(&o.priority, "priority", 0, "of --id: its priority; the lower number runs first")
+	o.allowance.addLimits(fs, "of --id, with all its descendants: ")
 	must(cmd.RegisterFlagCompletionFunc("parent", o.completeTasks))
 	must(cmd.RegisterFlagCompletionFunc("kind", o.completeKinds))
 	o.add(cmd)
@@ -67,9 +70,17 @@ func (o *submitOptions) read(stdin io.Reader, files []string) ([]spec.TaskSpec, 
 		if err != nil {
 			return nil, cli.Exit(cli.ExitUsage, fmt.Errorf("--payload: %w", err))
 		}
-		return []spec.TaskSpec{{
+		task := spec.TaskSpec{
 			ID: spec.TaskID(o.id), Kind: o.kind, Payload: payload, Priority: o.priority, Parent: spec.TaskID(o.parent),
-		}}, nil
+		}
+		field, limited, err := o.allowance.field()
+		if limited {
+			task.Extra = []spec.Field{field}
+		}
+		return []spec.TaskSpec{task}, err
+	}
+	if _, limited, _ := o.allowance.field(); limited {
+		return nil, cli.Exit(cli.ExitUsage, errors.New("the allowance of a task in a file stands in the file: \"allowance\": {\"max_cost\": 50}"))
 	}
 	var tasks []spec.TaskSpec
 	for _, file := range files {

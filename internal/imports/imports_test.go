@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"internal/tools":  {"pkg/api", "pkg/spec"},
 	"internal/web":    {"internal/cli", "pkg/api", "pkg/dashboard", "pkg/snapshot", "pkg/spec"},
 	"internal/runs": {
-		"internal/cli", "pkg/api", "pkg/bus", "pkg/coordinator", "pkg/kv", "pkg/notify", "pkg/snapshot", "pkg/spec", "pkg/workflow",
+		"internal/cli", "pkg/api", "pkg/bus", "pkg/coordinator", "pkg/engine", "pkg/kv", "pkg/notify", "pkg/snapshot", "pkg/spec", "pkg/workflow",
 	},
 	"internal/bench": {"pkg/engine", "pkg/bus", "pkg/coordinator", "pkg/worker", "pkg/workflow", "pkg/spec"},
 }

@@ -211,3 +211,45 @@ func TestRetryFollowsACancel(t *testing.T) {
 		}
 	}
 }
+
+// TestAllowances: a task and its descendants wait for what they may spend, and go on when somebody allows more.
+func TestAllowances(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.coordinate()
+	n.leads(t)
+	g := newGate()
+	defer g.open()
+	w.work(map[string]int{spec.ClassDefault: 3}, g.run)
+	c, ctx := n.client(t), t.Context()
+	root, child := task("root"), task("child")
+	root.Extra, child.Parent = []spec.Field{spec.Allowance{Experiments: 1}.Field()}, "root"
+	must(c.Submit(ctx, "test", SubmitRequest{Tasks: []spec.TaskSpec{root, child}}))(t)
+	eventually(t, "the child waits for its allowance", func() bool {
+		waits := must(c.Task(ctx, "test", "child"))(t).Waiting
+		return waits != nil && waits.ExpectedAt == nil && slices.ContainsFunc(waits.Reasons, func(r Reason) bool { return r.Code == "allowance" })
+	})
+	if shown := must(c.Task(ctx, "test", "root"))(t); shown.Allowance == nil || shown.Allowance.Experiments != 1 || shown.Allowance.Limits.MaxExperiments != 1 {
+		t.Errorf("%+v", shown.Allowance)
+	}
+	if shown := must(c.Task(ctx, "test", "child"))(t); shown.Purse != "root" {
+		t.Errorf("%+v", shown)
+	}
+	_, err := c.SetAllowance(ctx, "test", AllowanceRequest{Task: "child", Limits: Limits{MaxCost: 5}}, "")
+	wantCode(t, err, CodeInvalid)
+	_, err = c.SetAllowance(ctx, "test", AllowanceRequest{Task: "root", Limits: Limits{MaxDurationSeconds: 5}}, "")
+	wantCode(t, err, CodeInvalid)
+	_, err = c.SetAllowance(ctx, "test", AllowanceRequest{Limits: Limits{MaxGPUHours: 2e6}}, "")
+	wantCode(t, err, CodeInvalid)
+	before := must(c.Run(ctx, "test"))(t)
+	after := must(c.SetAllowance(ctx, "test", AllowanceRequest{Task: "root", Limits: Limits{MaxExperiments: 2}, Reason: "promising"}, before.Version))(t)
+	_, err = c.SetAllowance(ctx, "test", AllowanceRequest{Limits: Limits{MaxCost: 7}}, before.Version)
+	wantCode(t, err, CodeChanged)
+	if after.Limits != nil {
+		t.Errorf("%+v", after.Limits)
+	}
+	eventually(t, "both run", func() bool { return must(c.Run(ctx, "test"))(t).Counts.Running == 2 })
+	if run := must(c.SetAllowance(ctx, "test", AllowanceRequest{Limits: Limits{MaxCost: 7, MaxGPUHours: 2}}, ""))(t); *run.Limits != (Limits{MaxCost: 7, MaxGPUHours: 2}) {
+		t.Errorf("%+v", run.Limits)
+	}
+}

@@ -350,6 +350,11 @@ func (c *Client) SetBudget(ctx context.Context, run spec.RunName, r BudgetReques
 	return c.control(ctx, run, http.MethodPut, "budget", r, match)
 }
 
+// SetAllowance sets what the run, or a task with all its descendants, may spend.
+func (c *Client) SetAllowance(ctx context.Context, run spec.RunName, r AllowanceRequest, match string) (Run, error) {
+	return c.control(ctx, run, http.MethodPut, "allowance", r, match)
+}
+
 func (c *Client) control(ctx context.Context, run spec.RunName, method, action string, body any, match string) (r Run, err error) {
 	return r, c.ask(ctx, request{method: method, path: runPath(run, action), body: body, match: match}, &r)
 }

@@ -125,6 +125,7 @@ var sentinels = []struct {
 	{engine.ErrTooDeep, CodeInvalidTask},
 	{engine.ErrTooLarge, CodeTooLarge},
 	{engine.ErrBadBudget, CodeInvalid},
+	{engine.ErrNoAllowance, CodeInvalid},
 	{coordinator.ErrNotLeader, CodeNoLeader},
 	{coordinator.ErrNotKept, CodeNotKept},
 }

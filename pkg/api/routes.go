@@ -27,6 +27,7 @@ var routes = []route{
 	{method: http.MethodPost, path: "/runs/{run}/pause", changes: true, handle: (*call).pause},
 	{method: http.MethodPost, path: "/runs/{run}/resume", changes: true, handle: (*call).resume},
 	{method: http.MethodPost, path: "/runs/{run}/drain", changes: true, handle: (*call).drain},
+	{method: http.MethodPut, path: "/runs/{run}/allowance", changes: true, handle: (*call).setAllowance},
 	{method: http.MethodPut, path: "/runs/{run}/budget", changes: true, handle: (*call).setBudget},
 	{method: http.MethodGet, path: "/runs/{run}/workers", handle: (*call).listWorkers},
 	{method: http.MethodGet, path: "/runs/{run}/tree", handle: (*call).tree},

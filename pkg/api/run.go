@@ -65,7 +65,7 @@ func runOf(r Served, view *coordinator.View) Run {
 	run.Configured = max(1, cfg.Budget)
 	run.Budget = cmp.Or(meta.Budget, run.Configured)
 	run.Classes = classesOf(view)
-	run.Limits = limitsOf(cfg.Limits.Allowance())
+	run.Limits = limitsOf(view.Allowance())
 	run.ActiveSeconds = view.Now().Seconds()
 	run.Spent = spentOf(view, view.Spent())
 	return run

@@ -208,6 +208,9 @@ type TaskDetail struct {
 	Record          *spec.FailureRecord `json:"failure_record,omitempty"`
 	// Spent is what its attempts have used up by now, once one was claimed.
 	Spent *Spent `json:"spent,omitempty"`
+	// Allowance is that of the task and all its descendants, where it came with one; Purse the nearest task above it that did.
+	Allowance *TaskAllowance `json:"allowance,omitempty"`
+	Purse     spec.TaskID    `json:"purse,omitempty"`
 	// Attempts are the newest one and those before it that ended while this leader led.
 	Attempts []Attempt `json:"attempts"`
 	// Lineage leads from the root of the tree down to the task's parent.
@@ -516,6 +519,21 @@ type BudgetRequest struct {
 	Class  string `json:"class,omitempty"`
 	Budget *int   `json:"budget"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// AllowanceRequest says what a run may spend, or a task with all its descendants; a limit that is left out, or 0, is as the
+// workflow or the task's spec says. Only a run has a limit on its active time.
+type AllowanceRequest struct {
+	Task spec.TaskID `json:"task,omitempty"`
+	Limits
+	Reason string `json:"reason,omitempty"`
+}
+
+// TaskAllowance is what a task and all its descendants may spend, and have spent by now.
+type TaskAllowance struct {
+	Limits      Limits `json:"limits"`
+	Spent       Spent  `json:"spent"`
+	Experiments int    `json:"experiments"`
 }
 
 // RunList lists the runs that the server knows.

@@ -87,7 +87,7 @@ func (c *call) detail(row coordinator.Row) *TaskDetail {
 	t := row.Task
 	d := &TaskDetail{
 		Task: taskOf(c.view, row), Spec: t.Spec, Attempts: c.attempts(t), Lineage: c.lineage(t), Children: []spec.TaskID{},
-		Live: c.live(t), Spent: spentOn(c.view, t),
+		Live: c.live(t), Spent: spentOn(c.view, t), Allowance: allowanceOf(c.view, t.Spec.ID), Purse: t.Purse,
 	}
 	for kid := range c.view.Children(t.Spec.ID) {
 		if d.ChildCount++; d.ChildCount <= childrenShown {

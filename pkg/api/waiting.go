@@ -89,6 +89,8 @@ func (l *line) reasons() []Reason {
 		say(true, "delayed", "it is tried again in %s, after a failure", wait.Round(time.Second))
 		return list
 	}
+	root, limit, blocked := l.view.Blocking(l.task)
+	say(blocked, "allowance", "what task %s and its descendants may spend is spent: %s is reached", root, limit)
 	say(l.slots == 0, "no_worker", "no worker offers slots of class %s", l.class)
 	say(l.slots > 0 && l.free == 0, "no_slot", "all %d slots of class %s are taken", l.slots, l.class)
 	share, shared := l.view.Share(l.class)
@@ -104,7 +106,7 @@ func (l *line) reasons() []Reason {
 }
 
 // held are the reasons that only a person ends: while one holds, nobody knows when the task begins.
-var held = []string{"run_paused", "class_paused", "drained", "stopped", "no_worker"}
+var held = []string{"run_paused", "class_paused", "drained", "stopped", "allowance", "no_worker"}
 
 // expected estimates when the task begins: at the rate at which the class's tasks end, those ahead must make room first.
 func (l *line) expected(w *Waiting) *time.Time {

@@ -132,7 +132,7 @@ func drawChange(t *rapid.T) Change {
 	task := drawTask(t)
 	if parts&PartSpec == 0 {
 		task.Spec = spec.TaskSpec{ID: task.Spec.ID}
-		task.Parent, task.Seq, task.Submitted = "", 0, 0
+		task.Parent, task.Purse, task.Seq, task.Submitted = "", "", 0, 0
 	}
 	if parts&PartOutcome == 0 {
 		task.Outcome = nil
@@ -148,6 +148,7 @@ func drawTask(t *rapid.T) *spec.Task {
 		Spec:        drawSpec(t),
 		Priority:    drawFloat(t, "effective"),
 		Parent:      spec.TaskID(drawText(t, "parent")),
+		Purse:       spec.TaskID(drawText(t, "purse")),
 		Seq:         drawUint64(t, "seq"),
 		State:       spec.TaskState(rapid.IntRange(1, 6).Draw(t, "state")),
 		Attempt:     drawUint32(t, "attempt"),
@@ -211,6 +212,12 @@ func drawMeta(t *rapid.T) Meta {
 	}
 	if drawBool(t, "budgets") {
 		m.ClassBudgets = map[string]int{drawText(t, "class"): int(drawInt64(t, "budget"))}
+	}
+	if drawBool(t, "allowances") {
+		m.Allowances = map[spec.TaskID]spec.Allowance{spec.TaskID(drawText(t, "task")): {
+			Experiments: rapid.IntRange(0, math.MaxInt32).Draw(t, "experiments"), Duration: time.Duration(drawAmount(t, "duration")),
+			GPUTime: time.Duration(drawAmount(t, "gpu time")), Cost: spec.Cost(drawAmount(t, "cost")),
+		}}
 	}
 	if drawBool(t, "warned") {
 		m.Warned = map[spec.Limit]int64{spec.Limit(drawText(t, "limit")): drawInt64(t, "warned at")}

@@ -365,7 +365,7 @@ func (c *cursor) recordField(r *Record, key []byte) bool {
 }
 
 // fieldMeta writes a Meta: s status, y stop reason, p paused, pk paused classes, b budget, bk budgets of classes,
-// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, x quarantined GPUs, w warned,
+// d drained, l loaded, h import hash, q next arrival number, o next outcome number, i results stream, x quarantined GPUs, v allowances, w warned,
 // g rules.
 func (w *wire) fieldMeta(key string, m *Meta) {
 	if m == nil {
@@ -386,6 +386,7 @@ func (w *wire) fieldMeta(key string, m *Meta) {
 	fieldUint(w, "o", m.NextOrder)
 	fieldUint(w, "i", m.ResultsID)
 	fieldList(w, "x", m.Quarantined, (*wire).quarantine)
+	w.fieldAllowances("v", m.Allowances)
 	fieldAmounts(w, "w", m.Warned)
 	w.fieldRules("g", m.Rules)
 	w.unknown(m.Unknown)
@@ -456,6 +457,8 @@ func (c *cursor) meta(m *Meta) {
 			m.ResultsID = c.uint64()
 		case "x":
 			m.Quarantined = list(c, c.quarantine)
+		case "v":
+			m.Allowances = c.allowances()
 		case "w":
 			m.Warned = amounts[spec.Limit, int64](c)
 		case "g":

@@ -68,7 +68,7 @@ func (c *cursor) specFields(s *spec.TaskSpec) {
 
 // change writes a Change as one map. The state half: i id, P parts, s state, p priority, a attempt, f failures, l lost,
 // e preempted, h losses, z closed, c cancelled, n interrupted, b not before, L lease, u spent, t1 started, t2 ended, and what a newer version wrote.
-// PartSpec adds S spec without its id, r parent, q arrival number, t0 submitted; PartOutcome O; PartChildren C.
+// PartSpec adds S spec without its id, r parent, w purse, q arrival number, t0 submitted; PartOutcome O; PartChildren C.
 func (w *wire) change(c Change) {
 	t := c.Task
 	mark := w.openMap()
@@ -116,6 +116,7 @@ func (w *wire) taskOrigin(t *spec.Task) {
 	w.specBody(&t.Spec)
 	w.closeMap(mark)
 	fieldText(w, "r", t.Parent)
+	fieldText(w, "w", t.Purse)
 	fieldUint(w, "q", t.Seq)
 	fieldInt(w, "t0", t.Submitted)
 }
@@ -187,6 +188,8 @@ func (c *cursor) taskPartField(t *spec.Task, key []byte) bool {
 		t.Spec.ID = id
 	case "r":
 		t.Parent = spec.TaskID(c.text())
+	case "w":
+		t.Purse = spec.TaskID(c.text())
 	case "q":
 		t.Seq = c.uint64()
 	case "t0":

@@ -107,20 +107,20 @@ func (t *term) demands(now time.Time) map[string]classDemand {
 	return found
 }
 
-// used returns how much of each limit that the workflow sets is used up.
+// used returns how much of each limit of the run is used up.
 func (t *term) used() map[string]float64 {
-	limits, ratios, spent := t.cfg.Limits, make(map[string]float64), t.ledger.spent()
-	if limits.MaxExperiments > 0 {
-		ratios["experiments"] = float64(t.ledger.status(t.c.host.Now()).Counts.Experiments) / float64(limits.MaxExperiments)
+	allowed, ratios, spent := t.allowance(), make(map[string]float64), t.ledger.spent()
+	if allowed.Experiments > 0 {
+		ratios["experiments"] = float64(t.ledger.status(t.c.host.Now()).Counts.Experiments) / float64(allowed.Experiments)
 	}
-	if limits.MaxDuration > 0 {
-		ratios["duration"] = min(1, t.ledger.time().Seconds()/limits.MaxDuration.Seconds())
+	if allowed.Duration > 0 {
+		ratios["duration"] = min(1, t.ledger.time().Seconds()/allowed.Duration.Seconds())
 	}
-	if limits.MaxGPUTime > 0 {
-		ratios["gpu_hours"] = spent.GPUTime.Hours() / limits.MaxGPUTime.Hours()
+	if allowed.GPUTime > 0 {
+		ratios["gpu_hours"] = spent.GPUTime.Hours() / allowed.GPUTime.Hours()
 	}
-	if limits.MaxCost > 0 {
-		ratios["cost"] = spent.Cost.Units() / limits.MaxCost.Units()
+	if allowed.Cost > 0 {
+		ratios["cost"] = spent.Cost.Units() / allowed.Cost.Units()
 	}
 	return ratios
 }

@@ -87,8 +87,9 @@ type committed struct {
 	metaNew  bool // the record carries meta
 	counts   engine.Counts
 	spending engine.Spending
-	reason   string // why the run is stopped, or dispatching is halted
-	ended    bool   // the run's status changed in this commit
+	purses   []engine.PurseState // that changed
+	reason   string              // why the run is stopped, or dispatching is halted
+	ended    bool                // the run's status changed in this commit
 }
 
 // position names a commit and all that the journal said up to it.
@@ -205,6 +206,9 @@ func withRef(ev engine.Event, ref uint64) engine.Event {
 	case engine.SetBudget:
 		ev.Ref = ref
 		return ev
+	case engine.SetAllowance:
+		ev.Ref = ref
+		return ev
 	case engine.Drain:
 		ev.Ref = ref
 		return ev
@@ -271,6 +275,7 @@ func (l *leader) announce(out *engine.Output) {
 		c.changed[i], c.parts[i] = change.Task, change.Parts
 	}
 	c.acts, c.wall, c.metaNew = slices.Clone(out.Acts), l.wall, out.Meta != nil
+	c.purses = slices.Clone(out.Purses)
 	for _, f := range l.followers {
 		f.follow(c)
 	}

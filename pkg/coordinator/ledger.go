@@ -32,6 +32,7 @@ type ledger struct {
 	scores  []Score                // of every experiment with a value of the objective, as they ended; only ever appended to
 	endings map[string][]time.Time // when the newest tasks of a class ended, oldest first: for the rates
 	past    map[spec.TaskID][]PastAttempt
+	purses  map[spec.TaskID]engine.PurseState
 
 	now atomic.Int64 // the engine time of the newest turn
 }
@@ -70,7 +71,7 @@ const endingsMax = 64
 func newLedger(o spec.Objective, kinds map[string]spec.KindPolicy) *ledger {
 	return &ledger{
 		objective: o, kinds: kinds, rows: newRows(0), endings: make(map[string][]time.Time), demand: make(demand),
-		past: make(map[spec.TaskID][]PastAttempt),
+		past: make(map[spec.TaskID][]PastAttempt), purses: make(map[spec.TaskID]engine.PurseState),
 	}
 }
 
@@ -155,7 +156,9 @@ func (g *ledger) follow(c *committed) {
 			}
 		}
 	}
+	g.take(c.purses)
 	g.last = *c
+	g.last.purses = nil
 	g.last.changed, g.last.parts, g.last.acts = nil, nil, nil
 }
 

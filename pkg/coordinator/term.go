@@ -222,6 +222,7 @@ func (t *term) restore(f *fold) {
 	join()
 	e.Recover(t.leader.clock.advance(t.c.host.Now(), time.Time{}))
 	t.ledger.last = *t.leader.committed()
+	t.ledger.take(e.Purses())
 	t.ledger.tick(t.leader.clock.engine)
 	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()
 }

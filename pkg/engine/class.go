@@ -130,6 +130,7 @@ func (e *Engine) budget() int {
 func (e *Engine) fill(now Now) {
 	e.checkLimits(now)
 	for e.mayDispatch() {
+		e.parkFirst(now)
 		c := e.mostUrgent()
 		if c == nil {
 			return
@@ -172,10 +173,13 @@ func (e *Engine) admit(t *task) bool {
 		return true
 	}
 	if limit := e.run.allowed.Experiments; limit > 0 && e.run.Experiments >= limit {
-		e.halt(string(spec.LimitExperiments) + " reached")
+		e.haltAt(spec.LimitExperiments)
 		return false
 	}
-	e.run.Experiments++
+	for p := t.purse; p != nil; p = p.up {
+		p.Experiments++
+		e.touchPurse(p)
+	}
 	return true
 }
 
@@ -191,10 +195,14 @@ func (e *Engine) dispatch(now Now, t *task) {
 func (e *Engine) leave(now Now, t *task) {
 	switch t.State {
 	case spec.StateQueued:
-		if t.queuePos >= 0 {
+		switch {
+		case t.queuePos >= 0:
 			e.counts.Queued--
 			t.policy.class.ready.remove(int(t.queuePos))
-		} else {
+		case t.parkedIn != nil:
+			e.counts.Queued--
+			e.unpark(t)
+		default:
 			e.counts.Delayed--
 		}
 	case spec.StateDispatched:
@@ -231,7 +239,7 @@ func (e *Engine) place(now Now, t *task) {
 		e.counts.Running++
 		e.countLease(t, 1)
 		e.hold(t, now)
-		e.run.hold(t.Lease)
+		e.draw(t)
 		e.arm(t, t.Lease.Until)
 	case spec.StateReported:
 		e.counts.Reported++
@@ -241,7 +249,7 @@ func (e *Engine) place(now Now, t *task) {
 // settle writes down what a lease that ends has spent.
 func (e *Engine) settle(now Now, t *task) {
 	spent := t.Lease.Spent(now.Engine)
-	e.run.release(t.Lease)
+	e.undraw(t)
 	e.spend(t, spent)
 }
 
@@ -251,7 +259,10 @@ func (e *Engine) charge(t *task, cost spec.Cost) { e.spend(t, spec.Spent{Cost: c
 func (e *Engine) spend(t *task, spent spec.Spent) {
 	r := t.edit()
 	r.Spent = r.Spent.Plus(spent)
-	e.run.settled = e.run.settled.Plus(spent)
+	for p := t.purse; p != nil; p = p.up {
+		p.settled = p.settled.Plus(spent)
+		e.touchPurse(p)
+	}
 }
 
 // countLease counts a lease that a task takes (1) or gives up (-1).

@@ -179,6 +179,7 @@ func describeAct(a spec.Act) string {
 	say(a.GPU != "", "gpu=%s", a.GPU)
 	say(a.Subtree, "subtree")
 	say(a.Kind == spec.ActBudget || a.Kind == spec.ActReprioritise, "to=%v", a.Value)
+	say(a.What != "", "(%s)", a.What)
 	say(a.Count != 1 && a.Kind != spec.ActWarn, "count=%d", a.Count)
 	say(true, "by=%s", a.By)
 	say(a.Reason != "", "(%s)", a.Reason)

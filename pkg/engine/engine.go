@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"container/list"
 	"fmt"
 	"math"
@@ -31,12 +32,18 @@ type Engine struct {
 	sharesDue bool               // something changed that the shares depend on
 	demands   []spec.ClassDemand // what Demands returned last
 
-	run purse // of all tasks
+	run      purse // of all tasks
+	purses   map[spec.TaskID]*purse
+	spenders []*purse // with leases, but for the run's
+	touched  []*purse // that changed in this turn
+	parked   int      // tasks that purses do not let begin
+	parkedBy *purse   // that parked one last
 
-	streak streak // how the last tasks ended
-	halted string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
-	counts Counts
-	status spec.Status // at the last Collect
+	streak  streak // how the last tasks ended
+	limited bool   // it is for a limit of the run
+	halted  string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
+	counts  Counts
+	status  spec.Status // at the last Collect
 
 	// What the next Collect returns.
 	dirty     []*task
@@ -60,7 +67,8 @@ func New(cfg Config) *Engine {
 		workers:  make(map[spec.WorkerID]*worker),
 		heard:    list.New(),
 		status:   spec.StatusRunning,
-		run:      purse{allowed: cfg.Limits.Allowance()},
+		purses:   make(map[spec.TaskID]*purse),
+		run:      purse{base: cfg.Limits.Allowance(), allowed: cfg.Limits.Allowance()},
 	}
 	e.timers.less = earlier
 	e.timers.moved = func(t *timer, i int) { t.task.timerPos = int32(i) }
@@ -98,6 +106,8 @@ func (e *Engine) Step(now Now, ev Event) {
 		e.setBudget(now, ev)
 	case Configured:
 		e.configured(now, ev)
+	case SetAllowance:
+		e.setAllowance(now, ev)
 	case DoorbellLost:
 		e.doorbellLost(now)
 	case Reconnected:
@@ -118,7 +128,7 @@ func (e *Engine) Collect(now Now) *Output {
 	e.share()
 	e.fill(now)
 	e.warn(now)
-	e.maybeStop()
+	e.maybeStop(now)
 	e.gather()
 	return &e.out
 }
@@ -129,7 +139,7 @@ func (e *Engine) Reset() {
 	o := &e.out
 	*o = Output{
 		Changes: emptied(o.Changes), Acts: emptied(o.Acts), Publish: emptied(o.Publish), Purge: emptied(o.Purge), Stops: emptied(o.Stops),
-		Receipts: emptied(o.Receipts), SendAgain: emptied(o.SendAgain), Hooks: emptied(o.Hooks),
+		Receipts: emptied(o.Receipts), Purses: emptied(o.Purses), SendAgain: emptied(o.SendAgain), Hooks: emptied(o.Hooks),
 	}
 }
 
@@ -149,6 +159,11 @@ func (e *Engine) gather() {
 		t.dirty, t.parts = false, 0
 	}
 	e.dirty = emptied(e.dirty)
+	for _, p := range e.touched {
+		e.out.Purses = append(e.out.Purses, p.state())
+		p.dirty = false
+	}
+	e.touched = emptied(e.touched)
 	if e.metaDirty {
 		meta := e.Meta()
 		e.out.Meta, e.metaDirty = &meta, false
@@ -256,7 +271,7 @@ func (e *Engine) setStatus(s spec.Status, reason string) {
 
 // begin starts or resumes the run.
 func (e *Engine) begin(ev Begin) {
-	e.halted, e.streak = "", streak{}
+	e.halted, e.limited, e.streak = "", false, streak{}
 	if ev.Resume && e.meta.Drained && e.meta.Status == spec.StatusStopped {
 		e.meta.Drained, e.metaDirty = false, true
 	}
@@ -270,12 +285,13 @@ func (e *Engine) halt(reason string) {
 	}
 }
 
-// maybeStop ends the run: when nothing is left, or when dispatching has stopped and nothing is under way.
-func (e *Engine) maybeStop() {
+// maybeStop ends the run: when nothing is left, or nothing that may begin, or when dispatching has stopped and nothing is
+// under way.
+func (e *Engine) maybeStop(now Now) {
 	if e.meta.Status != spec.StatusRunning || !e.meta.Loaded || e.counts.Leases() > 0 || e.counts.Reported > 0 {
 		return
 	}
-	if reason := e.halting(); e.counts.Live() == 0 || reason != "" {
+	if reason := cmp.Or(e.halting(), e.allParked(now)); e.counts.Live() == 0 || reason != "" {
 		e.setStatus(spec.StatusStopped, reason)
 	}
 }

@@ -155,6 +155,15 @@ type SetBudget struct {
 	Asked
 }
 
+// SetAllowance changes what a run (Task is empty), or a task with its descendants, may spend; what the allowance leaves open is as
+// the workflow or the task's spec says. Only a task that came with an allowance has one. Nothing that runs is stopped.
+type SetAllowance struct {
+	Ref       uint64
+	Task      spec.TaskID
+	Allowance spec.Allowance
+	Asked
+}
+
 // DoorbellLost says that the doorbell was made anew: what was published and not picked up is gone.
 type DoorbellLost struct{}
 
@@ -177,6 +186,7 @@ func (Reprioritise) event() {}
 func (Pause) event()        {}
 func (Drain) event()        {}
 func (SetBudget) event()    {}
+func (SetAllowance) event() {}
 func (Configured) event()   {}
 func (DoorbellLost) event() {}
 func (Reconnected) event()  {}
@@ -184,6 +194,8 @@ func (Stop) event()         {}
 
 // What a Reply may carry.
 var (
+	// ErrNoAllowance: the task came without an allowance, which its descendants would have drawn on.
+	ErrNoAllowance = errors.New("it came without an allowance, and none can be added")
 	// ErrDuplicateID: the id is known with another content.
 	ErrDuplicateID = errors.New("the id is taken by a task with another content")
 	// ErrInvalidSpec: the spec breaks a rule of the vocabulary.

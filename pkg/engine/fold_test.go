@@ -44,7 +44,7 @@ func (f *fold) take(out *Output) error {
 func halves(c spec.Change) *spec.Task {
 	t := clone(c.Task)
 	if c.Parts&spec.PartSpec == 0 {
-		t.Spec, t.Parent, t.Seq, t.Submitted = spec.TaskSpec{ID: t.Spec.ID}, "", 0, 0
+		t.Spec, t.Parent, t.Purse, t.Seq, t.Submitted = spec.TaskSpec{ID: t.Spec.ID}, "", "", 0, 0
 	}
 	if c.Parts&spec.PartOutcome == 0 {
 		t.Outcome = nil
@@ -99,23 +99,52 @@ func (f *fold) check(e *Engine, now Now) error {
 	return errors.Join(f.checkMeta(e.Meta()), f.checkSpending(e, now))
 }
 
-// checkSpending holds that what the engine says was spent is what the journal's records add up to, to a millionth a lease.
+// checkSpending holds that what the engine says was spent, by the run and by each task with an allowance, is what the journal's
+// records add up to, to a millionth a lease.
 func (f *fold) checkSpending(e *Engine, now Now) error {
+	err := f.checkPurse(e, &e.run, now)
+	for _, p := range e.purses {
+		err = errors.Join(err, f.checkPurse(e, p, now))
+	}
+	return err
+}
+
+func (f *fold) checkPurse(e *Engine, p *purse, now Now) error {
 	var settled, by spec.Spent
-	leases := spec.Cost(0)
+	leases, experiments := spec.Cost(0), 0
 	for _, t := range f.tasks {
+		if !f.draws(t, p.root) {
+			continue
+		}
 		settled, by = settled.Plus(t.Spent), by.Plus(t.Spent)
 		if t.State == spec.StateRunning {
 			by = by.Plus(t.Lease.Spent(now.Engine))
 			leases++
 		}
+		if t.Attempt > 0 && !e.policyOf(t.Spec.Kind).Uncounted {
+			experiments++
+		}
 	}
-	spending := e.Spending()
-	got := spending.By(now.Engine)
-	if spending.settled != settled || got.LeaseTime != by.LeaseTime || got.GPUTime != by.GPUTime || got.Cost < by.Cost || got.Cost > by.Cost+leases {
-		return fmt.Errorf("spent: folded %+v and %+v by now, engine %+v and %+v", settled, by, spending.settled, got)
+	got := p.By(now.Engine)
+	if p.settled != settled || got.LeaseTime != by.LeaseTime || got.GPUTime != by.GPUTime || got.Cost < by.Cost || got.Cost > by.Cost+leases ||
+		p.Experiments != experiments {
+		return fmt.Errorf("purse of %q: folded %+v and %+v by now and %d experiments, engine %+v and %+v and %d",
+			p.root, settled, by, experiments, p.settled, got, p.Experiments)
 	}
 	return nil
+}
+
+// draws reports whether a task draws on the purse of another.
+func (f *fold) draws(t *spec.Task, root spec.TaskID) bool {
+	if allowed, err := t.Spec.Allowance(); root == "" || err == nil && !allowed.IsZero() && t.Spec.ID == root {
+		return true
+	}
+	for id := t.Purse; id != ""; id = f.tasks[id].Purse {
+		if id == root {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *fold) checkDone(t *spec.Task, d *done) error {
@@ -123,7 +152,7 @@ func (f *fold) checkDone(t *spec.Task, d *done) error {
 		return fmt.Errorf("the engine has finished task %q, the fold says %s", t.Spec.ID, t.State)
 	}
 	want := doneOf(t)
-	want.depth = d.depth // not journaled, but found from the parents
+	want.depth, want.purse = d.depth, d.purse // not journaled, but found from the parents
 	if !reflect.DeepEqual(want, d) {
 		return fmt.Errorf("finished task %q: folded %+v, engine %+v", t.Spec.ID, want, d)
 	}
@@ -136,7 +165,8 @@ func (f *fold) checkMeta(m spec.Meta) error {
 	folded.NextSeq, folded.NextOrder = m.NextSeq, m.NextOrder
 	if folded.Status != m.Status || folded.StopReason != m.StopReason || folded.Paused != m.Paused ||
 		folded.Budget != m.Budget || folded.Loaded != m.Loaded || folded.ImportHash != m.ImportHash ||
-		!slices.Equal(folded.PausedClasses, m.PausedClasses) || !maps.Equal(folded.ClassBudgets, m.ClassBudgets) || !maps.Equal(folded.Warned, m.Warned) {
+		!slices.Equal(folded.PausedClasses, m.PausedClasses) || !maps.Equal(folded.ClassBudgets, m.ClassBudgets) || !maps.Equal(folded.Warned, m.Warned) ||
+		!maps.Equal(folded.Allowances, m.Allowances) {
 		return fmt.Errorf("meta: folded %+v, engine %+v", folded, m)
 	}
 	return nil

@@ -66,10 +66,28 @@ func checkQueues(e *Engine) error {
 			}
 		}
 	}
-	if ready != e.counts.Queued {
-		return fmt.Errorf("%d tasks in ready queues, %d counted", ready, e.counts.Queued)
+	parked, err := checkParked(e)
+	if ready+parked != e.counts.Queued || parked != e.parked {
+		return fmt.Errorf("%d tasks in ready queues and %d parked, %d counted and %d parked", ready, parked, e.counts.Queued, e.parked)
 	}
-	return nil
+	return err
+}
+
+func checkParked(e *Engine) (parked int, err error) {
+	for id, p := range e.purses {
+		parked += len(p.parked)
+		for i, t := range p.parked {
+			if t.parkedIn != p || int(t.parkedPos) != i || t.State != spec.StateQueued || t.queuePos >= 0 || t.NotBefore > 0 || e.tasks[t.Spec.ID] != t {
+				err = fmt.Errorf("purse of %q: %q is parked wrongly", id, t.Spec.ID)
+			}
+		}
+	}
+	for i, p := range e.spenders {
+		if p.heldPos != i || p.held == 0 || p.up == nil {
+			err = errors.Join(err, fmt.Errorf("purse of %q: it has %d leases and stands at %d", p.root, p.held, i))
+		}
+	}
+	return parked, err
 }
 
 func checkTimers(e *Engine, now Now) error {
@@ -242,7 +260,7 @@ func checkDeadline(e *Engine, now Now) error {
 
 // checkTurnOver holds that nothing is left for a turn that may never come.
 func checkTurnOver(e *Engine) error {
-	if len(e.dirty) > 0 || e.metaDirty || len(e.again) > 0 || e.status != e.meta.Status {
+	if len(e.touched) > 0 || len(e.dirty) > 0 || e.metaDirty || len(e.again) > 0 || e.status != e.meta.Status {
 		return fmt.Errorf("Collect left something behind: %d tasks, meta %t", len(e.dirty), e.metaDirty)
 	}
 	for id, t := range e.tasks {

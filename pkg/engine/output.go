@@ -11,6 +11,9 @@ type Output struct {
 	// Acts says which of them somebody asked for; it goes into the same record.
 	Acts []spec.Act
 
+	// Purses are the allowances of tasks of which something was spent, or that are others now.
+	Purses []PurseState
+
 	// Publish lists dispatched tasks whose doorbell must ring; Again of them, at the end, were published before.
 	Publish []*spec.Task
 	Again   int

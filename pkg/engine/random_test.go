@@ -112,7 +112,7 @@ func (g *generator) drawTurn() turn {
 
 // drawEvent draws one event. Rapid favours what stands first: what keeps a run going.
 func (g *generator) drawEvent() Event {
-	switch rapid.IntRange(0, 15).Draw(g.rt, "event") {
+	switch rapid.IntRange(0, 16).Draw(g.rt, "event") {
 	case 0, 3, 7:
 		return g.drawHeartbeat()
 	case 1, 4, 8:
@@ -127,6 +127,9 @@ func (g *generator) drawEvent() Event {
 		return Reprioritise{Ref: 3, Task: g.drawID(), Subtree: g.chance("subtree", 2), Priority: g.drawPriority()}
 	case 12:
 		return SetBudget{Ref: 5, Class: pick(g, "class", "", "cpu", "gpu"), Budget: pick(g, "budget", 4, 2, 1, 0, -1)}
+	case 16:
+		id := g.drawID()
+		return SetAllowance{Ref: 7, Task: pick(g, "whose", id, id, ""), Allowance: g.drawAllowance(), Asked: Asked{By: "rapid"}}
 	case 13:
 		return Pause{Ref: 4, Class: pick(g, "class", "", "cpu", "gpu", "tpu"), On: g.chance("on", 3)}
 	case 14:
@@ -153,8 +156,18 @@ func (g *generator) drawSpecs(atMost int) []spec.TaskSpec {
 		if g.chance("parent", 3) {
 			specs[i].Parent = g.drawID()
 		}
+		if g.chance("allowance", 4) {
+			specs[i].Extra = []spec.Field{g.drawAllowance().Field()}
+		}
 	}
 	return specs
+}
+
+func (g *generator) drawAllowance() spec.Allowance {
+	return spec.Allowance{
+		Experiments: pick(g, "experiments", 0, 1, 3), GPUTime: pick(g, "gpu time", 0, time.Minute, time.Second),
+		Cost: pick(g, "cost", spec.Cost(0), 1000, 1_000_000),
+	}
 }
 
 // drawRef draws what some live task's lease says, or an earlier attempt of it, or anything at all.
@@ -252,10 +265,16 @@ func (g *generator) drawHookDone() HookDone {
 func (g *generator) settle() {
 	unlimited := g.m.cfg
 	unlimited.Limits = spec.Limits{}
-	out := g.take(turn{crash: true, cfg: &unlimited, events: []Event{
+	events := []Event{
 		Loaded{}, Begin{}, Pause{}, Pause{Class: "cpu"}, Pause{Class: "gpu"}, SetBudget{}, SetBudget{Class: "cpu"},
-		SetBudget{Class: "gpu"},
-	}})
+		SetBudget{Class: "gpu"}, SetAllowance{},
+	}
+	for i := range 12 {
+		events = append(events, SetAllowance{
+			Task: spec.TaskID(fmt.Sprintf("t%d", i)), Allowance: spec.Allowance{Experiments: math.MaxInt32, GPUTime: math.MaxInt64, Cost: spec.CostMax},
+		})
+	}
+	out := g.take(turn{crash: true, cfg: &unlimited, events: events})
 	w := &honest{g: g, held: make(map[spec.AttemptRef]bool)}
 	for range 100 {
 		out = w.round(out)

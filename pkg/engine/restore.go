@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"autoresearch/pkg/spec"
@@ -16,15 +17,17 @@ func (e *Engine) Restore(meta spec.Meta, live, finished int) {
 	e.meta.NextSeq = max(1, meta.NextSeq)
 	e.meta.NextOrder = max(1, meta.NextOrder)
 	e.status = meta.Status
+	e.run.allowed = meta.Allowances[""].Or(e.run.base)
 }
 
 // Load takes one task of the fold, best in order of arrival, which must not change any more; the engine does not change it either. Of a finished one
 // it keeps only what it needs.
 func (e *Engine) Load(stored *spec.Task) {
-	if stored.Attempt > 0 && !e.policyOf(stored.Spec.Kind).Uncounted {
-		e.run.Experiments++
+	policy, p := e.policyOf(stored.Spec.Kind), e.open(&stored.Spec, e.purseOf(stored.Purse))
+	if stored.Attempt > 0 && !policy.Uncounted {
+		p.Experiments++
 	}
-	e.run.settled = e.run.settled.Plus(stored.Spent)
+	p.settled = p.settled.Plus(stored.Spent)
 	e.meta.NextSeq = max(e.meta.NextSeq, stored.Seq+1)
 	if stored.Outcome != nil {
 		e.meta.NextOrder = max(e.meta.NextOrder, stored.Outcome.Order+1)
@@ -32,12 +35,12 @@ func (e *Engine) Load(stored *spec.Task) {
 	if stored.State.Terminal() {
 		e.countDone(stored)
 		finished := doneOf(stored)
-		finished.depth = e.depthBelow(stored.Parent)
+		finished.depth, finished.purse = e.depthBelow(stored.Parent), p
 		e.done[stored.Spec.ID] = finished
 		return
 	}
 	t := &task{
-		Task: stored, handed: true, policy: e.policyOf(stored.Spec.Kind), queuePos: -1, timerPos: -1, heldPos: -1,
+		Task: stored, handed: true, policy: policy, purse: p, queuePos: -1, timerPos: -1, heldPos: -1,
 		depth: e.depthBelow(stored.Parent),
 	}
 	e.tasks[stored.Spec.ID] = t
@@ -70,13 +73,38 @@ func (e *Engine) Recover(now Now) {
 	if e.unmeasured {
 		e.measure()
 	}
+	smaller := e.addUp()
 	e.handOut(now, live)
 	for _, t := range live {
 		e.resume(now, t)
 	}
+	for _, p := range smaller {
+		p.warned = p.mostSpent(now.Engine) != "" // it was noticed when it was: the last record is of now
+	}
 	for _, q := range e.meta.Quarantined {
 		e.worker(q.Worker, 0, now) // to be forgotten with it, should it not be heard
 	}
+}
+
+// addUp adds to each purse what those spent that are a part of it, of which each is a level lower, and returns all but the
+// run's.
+func (e *Engine) addUp() []*purse {
+	smaller := slices.Collect(maps.Values(e.purses))
+	for _, p := range smaller {
+		p.level = 0
+		for up := p; up.up != nil; up = up.up {
+			if p.level++; p.level > len(smaller) { // a circle, which only damage makes
+				p.up, p.level = &e.run, 1
+				break
+			}
+		}
+	}
+	slices.SortFunc(smaller, func(a, b *purse) int { return cmp.Or(cmp.Compare(b.level, a.level), cmp.Compare(a.root, b.root)) })
+	for _, p := range smaller {
+		p.up.settled = p.up.settled.Plus(p.settled)
+		p.up.Experiments += p.Experiments
+	}
+	return smaller
 }
 
 // measure finds how deep those tasks stand that were loaded before their parents, each from its parent's depth.

@@ -219,7 +219,7 @@ func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 		return
 	}
 	parent := e.parentOf(t, child)
-	if err := e.checkDepth(child.ID, parent); err != nil {
+	if err := e.checkPlace(child, parent); err != nil {
 		e.refuse(t, child.ID, ruleOf(err), err.Error())
 		return
 	}
@@ -278,7 +278,7 @@ func (e *Engine) retire(now Now, t *task) {
 	e.countDone(t.Task)
 	delete(e.tasks, t.Spec.ID)
 	finished := doneOf(t.Task)
-	finished.depth = t.depth
+	finished.depth, finished.purse = t.depth, t.purse
 	e.done[t.Spec.ID] = finished
 }
 

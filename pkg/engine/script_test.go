@@ -340,6 +340,9 @@ func matching(t *testing.T, ev Event, version uint64) Event {
 	case Drain:
 		ev.Match = version
 		return ev
+	case SetAllowance:
+		ev.Match = version
+		return ev
 	}
 	t.Fatalf("%T matches nothing", ev)
 	return nil
@@ -425,6 +428,9 @@ var events = map[string]func(t *testing.T, l line, ref uint64) Event{
 		}
 		return SetBudget{Ref: ref, Class: l.value("class", ""), Budget: n, Asked: asked(l)}
 	},
+	"allow": func(t *testing.T, l line, ref uint64) Event {
+		return SetAllowance{Ref: ref, Task: spec.TaskID(l.word(0)), Allowance: readAllowance(t, l), Asked: asked(l)}
+	},
 	"stop-rule": func(_ *testing.T, l line, _ uint64) Event { return Stop{Reason: l.value("reason", "")} },
 }
 
@@ -433,10 +439,23 @@ func readSpec(t *testing.T, l line) spec.TaskSpec {
 		ID: spec.TaskID(l.word(0)), Priority: l.number(t, "priority", 0), Kind: l.value("kind", spec.KindDefault),
 		Parent: spec.TaskID(l.value("parent", "")),
 	}
+	if a := readAllowance(t, l); !a.IsZero() {
+		ts.Extra = append(ts.Extra, a.Field())
+	}
 	if x := l.value("x", ""); x != "" {
 		ts.Payload = spec.Payload(`{"x":` + x + `}`)
 	}
 	return ts
+}
+
+func readAllowance(t *testing.T, l line) spec.Allowance {
+	a := spec.Allowance{
+		Experiments: int(l.number(t, "max-experiments", 0)), GPUTime: l.duration(t, "max-gpu-time"), Duration: l.duration(t, "max-duration"),
+	}
+	if cost := l.value("max-cost", ""); cost != "" {
+		a.Cost = readCost(t, cost)
+	}
+	return a
 }
 
 // readChildren reads "b", "b@-1" (a priority) and "b^p" (a parent it names).

@@ -24,6 +24,33 @@ func (s *Spending) By(now spec.EngineTime) spec.Spent {
 	return s.settled.Plus(spec.Spent{LeaseTime: s.slots.time(now), GPUTime: s.gpus.time(now), Cost: spec.PerHours(high, low)})
 }
 
+// Used returns how much of a limit is spent, in the measure of Allowance.Of.
+func (s *Spending) Used(l spec.Limit, now spec.EngineTime) int64 {
+	switch l {
+	case spec.LimitExperiments:
+		return int64(s.Experiments)
+	case spec.LimitDuration:
+		return int64(now)
+	case spec.LimitGPUHours:
+		return int64(s.By(now).GPUTime)
+	case spec.LimitCost:
+		return int64(s.By(now).Cost)
+	}
+	return 0
+}
+
+// Reached returns a limit of an allowance of which all is spent, so that a task may not begin; "" when there is none. That of
+// experiments is for the first attempts of experiments only.
+func (s *Spending) Reached(allowed spec.Allowance, first bool, now spec.EngineTime) spec.Limit {
+	for _, l := range spec.LimitsAll {
+		amount := allowed.Of(l)
+		if amount > 0 && (first || l != spec.LimitExperiments) && s.Used(l, now) >= amount {
+			return l
+		}
+	}
+	return ""
+}
+
 // hold takes a lease that was claimed; release gives it up again.
 func (s *Spending) hold(l *spec.Lease) {
 	if l.Since > 0 {

@@ -36,7 +36,7 @@ func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, e
 	}
 	known, same := e.recognise(ts)
 	if !known {
-		if err := e.checkDepth(ts.ID, ts.Parent); err != nil {
+		if err := e.checkPlace(ts, ts.Parent); err != nil {
 			return false, err
 		}
 	}
@@ -68,6 +68,9 @@ func (e *Engine) check(ts spec.TaskSpec) error {
 	if math.IsNaN(ts.Priority) {
 		return fmt.Errorf("task %q: %w: priority is NaN", ts.ID, ErrInvalidSpec)
 	}
+	if _, err := ts.Allowance(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)
+	}
 	if size, limit := max(int64(len(ts.Payload)), ts.Stored.Size), e.cfg.MaxPayload; size > limit {
 		return fmt.Errorf("task %q: %w: its payload takes %d bytes, the limit is %d (limits.payload): leave large data in files",
 			ts.ID, ErrTooLarge, size, limit)
@@ -79,7 +82,19 @@ func (e *Engine) check(ts spec.TaskSpec) error {
 	return nil
 }
 
-// checkDepth refuses a task that would stand too deep in the tree.
+// pursesMax is how many allowances one task may draw on.
+const pursesMax = 16
+
+// checkPlace refuses a task that would stand too deep in the tree, or draw on too many allowances.
+func (e *Engine) checkPlace(ts spec.TaskSpec, parent spec.TaskID) error {
+	if above := e.purseBelow(parent); above.level >= pursesMax {
+		if allowed, err := ts.Allowance(); err == nil && !allowed.IsZero() {
+			return fmt.Errorf("task %q: %w: %d tasks above it have an allowance, and no more may", ts.ID, ErrTooDeep, above.level)
+		}
+	}
+	return e.checkDepth(ts.ID, parent)
+}
+
 func (e *Engine) checkDepth(id, parent spec.TaskID) error {
 	if depth := e.depthOf(parent) + 1; int(depth) > e.cfg.MaxDepth {
 		return fmt.Errorf("task %q: %w: at level %d, the limit is %d (limits.depth)", id, ErrTooDeep, depth, e.cfg.MaxDepth)
@@ -197,6 +212,9 @@ func (e *Engine) hang(t *task) (cancelled bool) {
 	if t.Parent == t.Spec.ID || len(e.kids[t.Spec.ID]) > 0 && e.descends(t.Parent, t.Spec.ID) {
 		t.edit().Parent = ""
 	}
+	above := e.purseBelow(t.Parent)
+	t.edit().Purse = above.root
+	t.purse = e.open(&t.Spec, above)
 	e.adopt(t.Parent, t.Spec.ID)
 	t.depth = e.depthOf(t.Parent) + 1
 	if parent, live := e.tasks[t.Parent]; live {

@@ -13,10 +13,14 @@ import (
 type task struct {
 	*spec.Task
 	policy *policy
+	purse  *purse // the nearest that it draws on
 
 	queuePos int32 // in the class's ready queue; -1 when not there
 	timerPos int32 // in the engine's timers; -1 when not armed
 	heldPos  int32 // in the holder's list; -1 when no worker holds it
+
+	parkedIn  *purse // that does not let it begin; nil when it is not parked
+	parkedPos int32  // in its list
 
 	handed       bool // the record was handed out: it never changes again
 	dirty        bool // in Engine.dirty
@@ -43,7 +47,8 @@ type done struct {
 	hash      uint64
 	claim     spec.ClaimID // that decided; 0 when the engine made the outcome
 	depth     int32
-	cancelled bool // its children are born cancelled
+	cancelled bool   // its children are born cancelled
+	purse     *purse // that its children draw on
 }
 
 // newTask returns a task in no state yet: Engine.enter puts it into its first.

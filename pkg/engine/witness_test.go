@@ -185,12 +185,21 @@ func (m *machine) witnessCaps(fresh []*spec.Task) error {
 		return fmt.Errorf("%d tasks dispatched while %s, paused %t", len(fresh), status, e.Meta().Paused)
 	}
 	for _, l := range spec.LimitsAll {
-		allowed, used := e.run.allowed.Of(l), e.run.used(l, m.now.Engine)
+		allowed, used := e.run.allowed.Of(l), e.run.Used(l, m.now.Engine)
 		if allowed > 0 && (used > allowed || used == allowed && l != spec.LimitExperiments) && slices.ContainsFunc(fresh, counted) {
 			return fmt.Errorf("%d tasks dispatched, and %d of %s spent, which is %d", len(fresh), used, l, allowed)
 		}
 	}
 	for _, t := range fresh {
+		for p := e.tasks[t.Spec.ID].purse; p.up != nil; p = p.up {
+			for _, l := range spec.LimitsAll {
+				allowed, used := p.allowed.Of(l), p.Used(l, m.now.Engine)
+				counts := l != spec.LimitExperiments || t.Attempt == 1 && counted(t)
+				if allowed > 0 && counts && (used > allowed || used == allowed && l != spec.LimitExperiments) {
+					return fmt.Errorf("task %q was dispatched, and %d of %s of %q spent, which is %d", t.Spec.ID, used, l, p.root, allowed)
+				}
+			}
+		}
 		c := e.classes[t.Lease.Class]
 		if c.paused || c.leases-c.away > c.slots || c.budget > 0 && c.leases > c.budget {
 			return fmt.Errorf("task %q was dispatched: class %+v", t.Spec.ID, *c)

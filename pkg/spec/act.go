@@ -17,7 +17,7 @@ type Act struct {
 	Subtree bool
 	// Value is the new priority (lower runs first), the new budget (0: the configured one), or the amount of a limit.
 	Value float64
-	// What says in words what became of a run's entry in the registry; "" for all other acts.
+	// What says in words what became of a run's entry in the registry, or of an allowance; "" for all other acts.
 	What string
 	// Limit is the limit that it was about, of which Used is spent, both in units (Limit.Units).
 	Limit Limit
@@ -48,6 +48,7 @@ const (
 	ActConfigure    ActKind = "configure"
 	ActQuarantine   ActKind = "quarantine" // a worker does not offer a GPU until it is fit again
 	ActRelease      ActKind = "release"    // it is fit again
+	ActAllow        ActKind = "allow"
 	// ActWarn is the engine's own: most of a limit is spent.
 	ActWarn ActKind = "warn"
 )

@@ -16,7 +16,7 @@ type ChangeParts uint8
 
 // The parts of a task in a change. The numbers are stored: never renumber them.
 const (
-	// PartSpec: Spec, Parent, Seq, Submitted.
+	// PartSpec: Spec, Parent, Purse, Seq, Submitted.
 	PartSpec ChangeParts = 1 << iota
 	// PartOutcome: Outcome.
 	PartOutcome
@@ -37,7 +37,7 @@ func (c Change) Apply(base *Task) (*Task, error) {
 		return &task, nil
 	}
 	if c.Parts&PartSpec == 0 {
-		task.Spec, task.Parent, task.Seq, task.Submitted = base.Spec, base.Parent, base.Seq, base.Submitted
+		task.Spec, task.Parent, task.Purse, task.Seq, task.Submitted = base.Spec, base.Parent, base.Purse, base.Seq, base.Submitted
 	}
 	if c.Parts&PartOutcome == 0 {
 		task.Outcome = base.Outcome
@@ -91,6 +91,9 @@ type Meta struct {
 	ResultsID uint64
 	// Quarantined are the GPUs of workers that are known to be quarantined, so that this is said once.
 	Quarantined []Quarantine
+	// Allowances are those that somebody changed: of tasks, and under "" the run's. What one leaves open is as the workflow or
+	// the task's spec says. The map never changes.
+	Allowances map[TaskID]Allowance
 	// Warned says of which limits of the run people were warned, and at which amount (Allowance.Of). The map never changes.
 	Warned map[Limit]int64
 	// Rules are those of the term that wrote this; nil when a version wrote it that did not say.

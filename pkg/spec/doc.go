@@ -18,7 +18,10 @@
 //   - Kind: a category tag of a TaskSpec; decides class, timeouts, retries and the command.
 //   - Budget: the coordinator's cap on leases held at once.
 //   - Spent: what attempts have used up: lease time (engine time from the claim to the end of the lease), GPU time, cost.
-//   - Limit: the most that a run may spend of one thing: experiments, active time, GPU-hours, cost. Allowance: all of them.
+//   - Limit: the most that may be spent of one thing: experiments, active time, GPU-hours, cost. Allowance: all of them, of a
+//     run or of a task with all its descendants.
+//   - Purse: an allowance and what is spent of it. A task draws on the nearest above it. Parked: queued, and not to begin
+//     because a purse is spent.
 //   - Price: what an hour of a class's slot, or of one of its GPUs, costs.
 //   - Run: one search, with its own queue, journal and workdir.
 //   - Workflow: the user's adapter: where specs come from, and what follows from a result.

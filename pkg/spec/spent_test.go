@@ -1,8 +1,10 @@
 package spec_test
 
 import (
+	"encoding/json"
 	"math"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,5 +67,29 @@ func TestCost(t *testing.T) {
 	}
 	if got := (spec.Price{SlotHour: 1, GPUHour: 10}).PerHour(8); got != 81 {
 		t.Errorf("%d", got)
+	}
+}
+
+func TestAllowance(t *testing.T) {
+	t.Parallel()
+	limited := func(text string) spec.TaskSpec {
+		return spec.TaskSpec{ID: "a", Extra: []spec.Field{{Name: spec.KeyAllowance, Value: json.RawMessage(text)}}}
+	}
+	got, err := limited(`{"max_experiments": 40, "max_gpu_hours": 1.5, "max_cost": 50}`).Allowance()
+	want := spec.Allowance{Experiments: 40, GPUTime: 90 * time.Minute, Cost: 50_000_000}
+	if got != want || err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	again, err := spec.TaskSpec{Extra: []spec.Field{want.Field()}}.Allowance()
+	if again != want || err != nil {
+		t.Errorf("%+v, %v", again, err)
+	}
+	for text, why := range map[string]string{
+		`{"max_cost": 0}`: "not a number above 0", `{"max_cost": "5"}`: "not a number above 0", `{"max_cost": 1e13}`: "no cost",
+		`{"max_experiments": 1.5}`: "not a whole number", `{"max_gpu_hours": 1e7}`: "too large", `{"max_hours": 1}`: `unknown limit "max_hours"`, `5`: "object",
+	} {
+		if _, err := limited(text).Allowance(); err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), `task "a"`) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

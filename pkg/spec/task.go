@@ -165,6 +165,9 @@ type Task struct {
 	Priority float64
 	// Parent is the task whose result returned this one (or the one it named); empty for a root.
 	Parent TaskID
+	// Purse is the nearest task above it, when it arrived, with an allowance, which this task draws on too; empty when there is
+	// none.
+	Purse TaskID
 	// Seq is the arrival number within the run, from 1: first in, first out among equal priorities.
 	Seq   uint64
 	State TaskState

@@ -21,7 +21,7 @@ func (t *Task) Version() uint64 {
 	return h.sum()
 }
 
-// SettingsVersion names the state of the run's controls: pauses, budgets, draining. It is never 0.
+// SettingsVersion names the state of the run's controls: pauses, budgets, draining, allowances. It is never 0.
 func (m *Meta) SettingsVersion() uint64 {
 	h := digest{}
 	h.flag(m.Paused)
@@ -34,6 +34,12 @@ func (m *Meta) SettingsVersion() uint64 {
 	for _, class := range slices.Sorted(maps.Keys(m.ClassBudgets)) {
 		h.text(class)
 		h.number(uint64(m.ClassBudgets[class]))
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.Allowances)) {
+		h.text(string(id))
+		for _, l := range LimitsAll {
+			h.number(uint64(m.Allowances[id].Of(l)))
+		}
 	}
 	return h.sum()
 }

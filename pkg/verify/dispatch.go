@@ -6,12 +6,13 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// withdraw takes a task out of what is counted by its state; place puts it in again.
+// withdraw takes a task out of what is counted by its state; place puts it in again. A task that draws on an allowance may wait
+// for that, so nobody has to wait for it.
 func (f *Fold) withdraw(t *task) { f.countLease(t, -1) }
 
 func (f *Fold) place(t *task) {
 	f.countLease(t, 1)
-	if t.state == spec.StateQueued && f.meta.Rules != nil {
+	if t.state == spec.StateQueued && f.meta.Rules != nil && !t.limited {
 		f.queue(f.meta.Rules.Of(t.kind).Class).push(t)
 	}
 }

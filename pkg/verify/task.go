@@ -23,6 +23,7 @@ type task struct {
 	cancelled, interrupted    bool
 	notBefore                 spec.EngineTime
 	spent                     spec.Spent
+	limited                   bool // it draws on an allowance of a task
 	lease                     lease
 	past                      []holding // who held it before
 
@@ -87,6 +88,8 @@ func (t *task) take(seq uint64, c spec.Change) {
 		t.parent, t.named, t.kind, t.arrival = from.Parent, from.Spec.Parent, from.Spec.Kind, from.Seq
 		t.shown.payload, t.shown.farPayload = meaning(from.Spec.Payload), !from.Spec.Stored.IsZero()
 		t.sums.origin = originSum(from)
+		allowed, err := from.Spec.Allowance()
+		t.limited = from.Purse != "" || err == nil && !allowed.IsZero()
 	}
 	if c.Parts&spec.PartOutcome != 0 {
 		t.takeOutcome(from)
@@ -152,7 +155,7 @@ func (s sums) differs(other sums) string {
 }
 
 func originSum(t *spec.Task) uint64 {
-	return sumOf(&spec.Task{Spec: t.Spec, Parent: t.Parent, Seq: t.Seq, Submitted: t.Submitted}, spec.PartSpec)
+	return sumOf(&spec.Task{Spec: t.Spec, Parent: t.Parent, Purse: t.Purse, Seq: t.Seq, Submitted: t.Submitted}, spec.PartSpec)
 }
 
 func outcomeSum(t *spec.Task) uint64 {

@@ -202,6 +202,7 @@ func TestSchema(t *testing.T) {
 		"limits":      {top.Properties["limits"], r.limitsKeys(&f.Limits)},
 		"stop":        {top.Properties["stop"], r.stopKeys(&f.Stop)},
 		"prices":      {top.Properties["prices"], r.pricesKeys(&f.Prices)},
+		"allowance":   {root.Defs["allowance"], r.allowanceKeys(&spec.Allowance{})},
 		"price":       {root.Defs["price"], r.priceKeys(&spec.Price{})},
 		"kind":        {root.Defs["kind"], r.kindKeys(&Kind{})},
 		"kind limits": {root.Defs["kind"].Properties["limits"], r.processLimitKeys(&spec.ProcessLimits{})},

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"math"
 	"time"
 
 	"autoresearch/pkg/spec"
@@ -17,6 +18,15 @@ func (r *reader) priceKeys(p *spec.Price) keys {
 	return keys{
 		"slot_hour": func(n *node, field string) { p.SlotHour = r.cost(n, field, priceMax) },
 		"gpu_hour":  func(n *node, field string) { p.GPUHour = r.cost(n, field, priceMax) },
+	}
+}
+
+// allowanceKeys are those of a task's: what it and all its descendants may spend.
+func (r *reader) allowanceKeys(a *spec.Allowance) keys {
+	return keys{
+		"max_experiments": func(n *node, field string) { a.Experiments = r.integer(n, field, 1, math.MaxInt32) },
+		"max_gpu_hours":   func(n *node, field string) { a.GPUTime = r.hours(n, field) },
+		"max_cost":        func(n *node, field string) { a.Cost = r.allowedCost(n, field) },
 	}
 }
 
@@ -69,7 +79,7 @@ func (r *reader) allowedCost(n *node, field string) spec.Cost {
 // costMax and hoursMax are the most that may be allowed.
 const (
 	costMax  = 1e12
-	hoursMax = 1e6
+	hoursMax = spec.AllowanceHoursMax
 )
 
 // hours reads a number of hours above 0.

@@ -31,3 +31,12 @@ func TestSpendingLimits(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestInitialAllowance(t *testing.T) {
+	t.Parallel()
+	f := mustParse(t, bowl, "initial=[{id: a, kind: experiment, allowance: {max_experiments: 4, max_gpu_hours: 0.5, max_cost: 2}}]")
+	got, err := f.Initial[0].Allowance()
+	if want := (spec.Allowance{Experiments: 4, GPUTime: 30 * time.Minute, Cost: 2_000_000}); got != want || err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -106,6 +106,11 @@ func (r *reader) initialKeys(s *spec.TaskSpec) keys {
 	return keys{
 		spec.KeyTimeout:      own(spec.KeyTimeout),
 		spec.KeyStallTimeout: own(spec.KeyStallTimeout),
+		spec.KeyAllowance: func(n *node, field string) {
+			var a spec.Allowance
+			r.object(n, field, r.allowanceKeys(&a))
+			s.Extra = append(s.Extra, a.Field())
+		},
 
 		"id":       func(n *node, field string) { s.ID = spec.TaskID(r.text(n, field)) },
 		"kind":     func(n *node, field string) { s.Kind = r.text(n, field) },
