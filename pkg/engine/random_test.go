@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -269,9 +270,9 @@ func (g *generator) settle() {
 		Loaded{}, Begin{}, Pause{}, Pause{Class: "cpu"}, Pause{Class: "gpu"}, SetBudget{}, SetBudget{Class: "cpu"},
 		SetBudget{Class: "gpu"}, SetAllowance{},
 	}
-	for i := range 12 {
+	for _, id := range slices.Sorted(maps.Keys(g.m.fold.tasks)) { // it is refused of those without an allowance
 		events = append(events, SetAllowance{
-			Task: spec.TaskID(fmt.Sprintf("t%d", i)), Allowance: spec.Allowance{Experiments: math.MaxInt32, GPUTime: math.MaxInt64, Cost: spec.CostMax},
+			Task: id, Allowance: spec.Allowance{Experiments: math.MaxInt32, GPUTime: math.MaxInt64, Cost: spec.CostMax},
 		})
 	}
 	out := g.take(turn{crash: true, cfg: &unlimited, events: events})

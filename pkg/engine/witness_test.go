@@ -184,9 +184,10 @@ func (m *machine) witnessCaps(fresh []*spec.Task) error {
 	if status, _ := e.Status(); status != spec.StatusRunning || e.Meta().Paused {
 		return fmt.Errorf("%d tasks dispatched while %s, paused %t", len(fresh), status, e.Meta().Paused)
 	}
+	begins := func(t *spec.Task) bool { return t.Attempt == 1 && counted(t) }
 	for _, l := range spec.LimitsAll {
 		allowed, used := e.run.allowed.Of(l), e.run.Used(l, m.now.Engine)
-		if allowed > 0 && (used > allowed || used == allowed && l != spec.LimitExperiments) && slices.ContainsFunc(fresh, counted) {
+		if allowed > 0 && (used > allowed || used == allowed && l != spec.LimitExperiments) && (l != spec.LimitExperiments || slices.ContainsFunc(fresh, begins)) {
 			return fmt.Errorf("%d tasks dispatched, and %d of %s spent, which is %d", len(fresh), used, l, allowed)
 		}
 	}
