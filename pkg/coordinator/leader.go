@@ -16,13 +16,6 @@ import (
 // turnLimit is how many arrivals one turn takes: the most that one group commit holds.
 const turnLimit = 4096
 
-// A turn costs much the same whatever it holds. So while things arrive in plenty, one that begins with fewer than the last held
-// waits a moment for more, as databases delay a group commit: gatherTime, after a turn of gatherMin arrivals at least.
-const (
-	gatherMin  = 8
-	gatherTime = 250 * time.Microsecond
-)
-
 // idleMax is the longest the loop waits for an arrival: engine time advances at least so often.
 const idleMax = 500 * time.Millisecond
 
@@ -107,13 +100,8 @@ type position struct {
 func (l *leader) lead(ctx context.Context) error {
 	var batch []arrival
 	for ctx.Err() == nil {
-		many := len(batch)
 		clear(batch)
 		batch = l.inbox.take(ctx, batch[:0], turnLimit, l.patience())
-		if many >= gatherMin && len(batch) < many {
-			l.host.Wait(ctx, gatherTime)
-			batch = l.inbox.drain(batch, turnLimit-len(batch))
-		}
 		if err := l.turn(ctx, l.host.Now(), batch); err != nil {
 			return err
 		}
