@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -92,6 +93,7 @@ func (b *inbox) withdraw(replied <-chan struct{}) {
 // take waits for arrivals, at most until the timeout, and moves up to limit of them to dst.
 func (b *inbox) take(ctx context.Context, dst []arrival, limit int, timeout time.Duration) []arrival {
 	b.host.Wait(ctx, timeout, b.arrived)
+	runtime.Gosched() // who puts things does so first: one turn for all of them
 	return b.drain(dst, limit)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -77,6 +78,7 @@ func (c *commits) take(late <-chan time.Time) (work diskWork, more bool) {
 		}
 		select {
 		case <-c.wake:
+			runtime.Gosched() // attempts that are about to end do so first: one write for all of them
 		case <-late:
 			return diskWork{}, true
 		}
