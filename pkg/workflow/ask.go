@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"slices"
@@ -10,16 +11,17 @@ import (
 )
 
 // A proposer that is a command of the user's runs as a task of its own kind. It is called whenever at most
-// Proposer.Ahead experiments are outstanding and no call is, and writes child specs. A call that fails is repeated at
-// the next result; a call that brings nothing new is not, unless other experiments finish, and so ends a search.
+// Proposer.Ahead experiments are outstanding and no call is, or more where it is slow (see pace.go), and writes child
+// specs. A call that fails is repeated at the next result; a call that brings nothing new is not, unless other
+// experiments finish, and so ends a search.
 //
 // On its standard input it reads one JSON object, in the dialect of all files: a metric may be NaN, Infinity or
 // -Infinity.
 //
 //	objective  {"metric": ..., "direction": "minimize" or "maximize"}, or null
 //	space      the space section of the file, or null
-//	ahead      how many specs the queue should hold
-//	want       how many specs this call is asked for
+//	ahead      how many specs the queue should hold, as the file says
+//	want       how many specs this call is asked for: more than that where calls take long
 //	left_out   how many experiments are not among the nodes
 //	nodes      the experiments as engine/tree.json has them, in the order they came to be known, each with its kind and
 //	           without its list of children
@@ -36,6 +38,9 @@ const (
 	// proposeFailuresMax calls in a row may fail before a search with nothing left to run is given up.
 	proposeFailuresMax = 3
 
+	// childrenMax is how many children one result may bring where the file does not say.
+	childrenMax = 10_000
+
 	// inputMax bounds the text of a call's input; a node above nodeMax is left out of it.
 	inputMax = 512 << 10
 	nodeMax  = 64 << 10
@@ -43,12 +48,17 @@ const (
 
 // ask returns the call of the proposer that is due now, if one is, and admits it.
 func (h *history) ask() []spec.TaskSpec {
-	if len(h.proposer.calls) > 0 || len(h.outstanding) > h.file.Proposer.Ahead || h.room() == 0 {
+	if len(h.proposer.calls) > 0 || len(h.outstanding) > h.few() || h.room() == 0 {
 		return nil
 	}
 	call := spec.TaskSpec{ID: proposeID(h.proposer.asked + 1), Kind: KindPropose, Priority: proposePriority}.WithDefaults()
 	h.admit(call, "")
 	return []spec.TaskSpec{call}
+}
+
+// want returns how many specs a call is asked for: what the queue lacks, but no more than its result may bring.
+func (h *history) want() int {
+	return max(1, min(h.due(), cmp.Or(h.file.Limits.Children, childrenMax)))
 }
 
 // answered returns what follows from a call's result: the children that are news, and the next call.
@@ -112,7 +122,7 @@ func (h *history) input() []byte {
 	text = append(text, `,"ahead":`...)
 	text = strconv.AppendInt(text, int64(h.file.Proposer.Ahead), 10)
 	text = append(text, `,"want":`...)
-	text = strconv.AppendInt(text, int64(max(1, h.due())), 10)
+	text = strconv.AppendInt(text, int64(h.want()), 10)
 	text = append(text, `,"left_out":`...)
 	text = strconv.AppendInt(text, int64(leftOut), 10)
 	text = append(text, `,"nodes":[`...)

@@ -35,12 +35,14 @@
 //
 // Commands run in the directory of the file, and a relative program with a slash in it is looked up there. Command and
 // env values are templates: see template.go for what they may hold. What the built-in proposer does is described in
-// propose.go; proposer: {command: [...], class: cpu, timeout: 10m, ahead: 8} is one of the user's own, see ask.go.
+// propose.go; proposer: {command: [...], class: cpu, timeout: 10m, ahead: 8} is one of the user's own, see ask.go: one that
+// is slow is called earlier than ahead says, and asked for more.
 //
 // # Parts
 //
 // file.go is what a file holds and read.go how its sections are read; syntax.go turns YAML text into a plain tree,
 // value.go a tree into JSON, override.go changes it from the command line, validate.go checks what several sections
 // must agree on. space.go and propose.go are the built-in proposer; history.go is what a run's past means to it;
-// command.go is the workflow, ask.go its dealings with a proposer that is a command, factory.go the way in.
+// command.go is the workflow, ask.go its dealings with a proposer that is a command, pace.go when such a call is due,
+// factory.go the way in.
 package workflow

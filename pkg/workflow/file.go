@@ -111,7 +111,8 @@ type Proposer struct {
 	Children int
 	// Seed starts the random numbers; 0 by default.
 	Seed int
-	// Ahead is the number of specs kept queued; MaxConcurrency by default.
+	// Ahead is the number of specs kept queued; MaxConcurrency by default. For a command that is slow it is the least,
+	// see pace.go; with 0 it is called only once nothing is left.
 	Ahead int
 	// Kind is the kind of the proposals: by default that of the first initial spec, else the only kind listed.
 	Kind string

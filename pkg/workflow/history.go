@@ -52,6 +52,7 @@ type history struct {
 	waited    int
 
 	proposer proposerHistory
+	pace     pace
 }
 
 // proposerHistory is what is known of a proposer that is a command.
@@ -126,6 +127,7 @@ func (h *history) finish(task spec.TaskSpec, result spec.TaskResult) bool {
 	if h.isPropose(task) {
 		delete(h.proposer.calls, task.ID)
 		h.proposer.finish(result)
+		h.pace.call(result)
 		return true
 	}
 	e := h.outstanding[task.ID]
@@ -135,6 +137,7 @@ func (h *history) finish(task spec.TaskSpec, result spec.TaskResult) bool {
 	delete(h.outstanding, task.ID)
 	e.result, e.value = h.kept(result), h.score(result)
 	h.remember(e)
+	h.pace.experiment(result)
 	h.waited++
 	if h.file.Objective.Improves(e.value, h.record, h.hasRecord) {
 		h.record, h.hasRecord, h.waited = e.value, true, 0

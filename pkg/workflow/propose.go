@@ -68,8 +68,7 @@ func (h *history) fill() []spec.TaskSpec {
 
 // due returns how many experiments the queue lacks.
 func (h *history) due() int {
-	f := h.file
-	return max(0, min(f.Proposer.Ahead+f.MaxConcurrency-len(h.outstanding), h.room()))
+	return max(0, min(h.ahead()+h.file.MaxConcurrency-len(h.outstanding), h.room()))
 }
 
 // room returns how many more experiments the stop rules allow.
