@@ -82,7 +82,8 @@ func (t *term) demands(now time.Time) map[string]classDemand {
 		budget = t.cfg.Budget
 	}
 	found := make(map[string]classDemand)
-	counted := make(map[string]int)
+	counted := make(map[string]int) // of kinds that count against the budget
+	parked := t.ledger.parked()
 	for kind, k := range t.ledger.demands() {
 		class := t.ledger.class(kind)
 		c, wants := found[class], k.leased
@@ -97,6 +98,9 @@ func (t *term) demands(now time.Time) map[string]classDemand {
 		found[class] = c
 	}
 	for class, c := range found {
+		if active && !slices.Contains(meta.PausedClasses, class) {
+			counted[class] = max(0, counted[class]-parked[class])
+		}
 		c.wanted += min(counted[class], max(1, budget))
 		if limit := meta.ClassBudgets[class]; limit > 0 {
 			c.wanted = min(c.wanted, limit)

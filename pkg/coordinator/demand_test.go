@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"testing"
@@ -78,6 +79,37 @@ func TestMetricsOfDemand(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a run that is paused wants nobody", func() bool { return term.demands(time.Now())["gpu"].workers() == 0 })
+}
+
+// TestNobodyIsWantedForParkedTasks: what an allowance does not let begin needs no worker.
+func TestNobodyIsWantedForParkedTasks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	limited := task("limited")
+	limited.Extra = []spec.Field{{Name: spec.KeyAllowance, Value: json.RawMessage(`{"max_experiments": 1}`)}}
+	wf := newTree(0, 0)
+	release := make(chan struct{})
+	w.work(2, func(_ context.Context, a spec.Attempt) (spec.TaskResult, error) {
+		if a.Task.ID == "limited" {
+			return spec.TaskResult{Children: []spec.TaskSpec{task("below1"), task("below2")}}, nil
+		}
+		<-release
+		return spec.TaskResult{}, nil
+	})
+	s := w.coordinate(planned{tree: wf, first: []spec.TaskSpec{limited, task("other")}}, func(o *Options) { o.MaxConcurrency = 5 })
+	eventually(t, "the children are parked", func() bool {
+		term, err := s.term()
+		return err == nil && term.ledger.parked()[spec.ClassDefault] == 2
+	})
+	term, err := s.term()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := term.demands(time.Now())[spec.ClassDefault]; d.wanted != 1 {
+		t.Errorf("%d slots are wanted beside two parked tasks, want that of the other one", d.wanted)
+	}
+	close(release)
+	s.wait(t)
 }
 
 // gauges returns the values of some gauges by name and label values.

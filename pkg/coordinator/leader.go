@@ -79,6 +79,7 @@ type committed struct {
 	meta     spec.Meta
 	metaNew  bool // the record carries meta
 	counts   engine.Counts
+	parked   map[string]int // engine.Engine.Parked
 	spending engine.Spending
 	purses   []engine.PurseState // that changed
 	reason   string              // why the run is stopped, or dispatching is halted
@@ -278,7 +279,7 @@ func (l *leader) committed() *committed {
 			seq: l.commit.last, commit: l.number, epoch: l.epoch, writer: l.writer, runID: l.runID,
 			time: l.clock.engine, watermark: l.watermark,
 		},
-		meta: meta, counts: l.engine.Counts(), spending: l.engine.Spending(), reason: reason,
+		meta: meta, counts: l.engine.Counts(), parked: l.engine.Parked(), spending: l.engine.Spending(), reason: reason,
 	}
 }
 

@@ -101,6 +101,13 @@ func (g *ledger) restore(order []*folded) {
 	slices.SortStableFunc(g.scores, func(a, b Score) int { return cmp.Compare(a.Ended, b.Ended) })
 }
 
+// parked counts, by class, the queued tasks that an allowance does not let begin.
+func (g *ledger) parked() map[string]int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.last.parked
+}
+
 // size is how many tasks the run has had.
 func (g *ledger) size() int {
 	g.mu.RLock()

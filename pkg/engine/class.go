@@ -13,6 +13,7 @@ type class struct {
 	ready     pqueue[queued]
 	leases    int // dispatched and running tasks of the class
 	unclaimed int // dispatched ones
+	parked    int // queued tasks that are not ready, because a purse does not let them begin
 	away      int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
 	slots     int // what workers offer this run: the slots of its attempts that they hold (a base's: in any of its classes), and free ones
 	total     int // all that workers offer any run

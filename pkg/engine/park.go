@@ -83,6 +83,7 @@ func (e *Engine) parkFirst(now Now) {
 func (e *Engine) park(t *task, p *purse) {
 	t.parkedIn, t.parkedPos = p, int32(len(p.parked))
 	p.parked = append(p.parked, t)
+	t.policy.class.parked++
 	e.parked++
 	e.parkedBy = p
 }
@@ -96,7 +97,22 @@ func (e *Engine) unpark(t *task) {
 	p.parked[last] = nil
 	p.parked = p.parked[:last]
 	t.parkedIn = nil
+	t.policy.class.parked--
 	e.parked--
+}
+
+// Parked counts, by class, the queued tasks that what they draw on does not let begin; nil when there are none.
+func (e *Engine) Parked() map[string]int {
+	if e.parked == 0 {
+		return nil
+	}
+	parked := make(map[string]int)
+	for _, c := range e.order {
+		if c.parked > 0 {
+			parked[c.name] = c.parked
+		}
+	}
+	return parked
 }
 
 // allParked says why a run goes no further whose tasks are all parked; "" when they are not.
