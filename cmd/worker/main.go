@@ -90,7 +90,7 @@ at once.`,
 	fs.DurationVar(&o.keepAttempts, "keep-attempts", worker.KeepAttemptsDefault,
 		"how long attempts' directories are kept after their last change; negative: for ever")
 	fs.DurationVar(&o.keepCheckpoints, "keep-checkpoints", worker.KeepCheckpointsDefault,
-		"the same below --checkpoint-root; longer than a task may wait between two attempts")
+		"the same below --checkpoint-root, for runs that do not say it; longer than a task may wait between two attempts")
 	fs.StringVar(&o.codeCache, "code-cache", spec.FormatSize(worker.CodeCacheDefault),
 		"keep source trees that experiments bring up to `SIZE` in all; what was not used for the longest time goes first")
 	fs.StringVar(&o.artifact, "artifact-max", spec.FormatSize(spec.ArtifactBytesDefault), "keep files that experiments leave up to `SIZE` each")

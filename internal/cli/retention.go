@@ -10,10 +10,11 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// RetentionFlags are the flags that say how long, and how much, is kept of what a run's experiments write and leave.
+// RetentionFlags are the flags that say how long, and how much, is kept of what a run's experiments write and leave,
+// in NATS and, of checkpoints, on workers.
 type RetentionFlags struct {
-	logs, artifacts           time.Duration
-	logsBytes, artifactsBytes int64
+	logs, artifacts, checkpoints time.Duration
+	logsBytes, artifactsBytes    int64
 }
 
 // Add registers the flags.
@@ -22,12 +23,15 @@ func (f *RetentionFlags) Add(fs *pflag.FlagSet) {
 	fs.Var(volumeValue{&f.logsBytes}, "logs-max", "keep at most `SIZE` of it, the newest (default 1GiB for a new run)")
 	fs.DurationVar(&f.artifacts, "keep-artifacts", bus.OutputMaxAgeDefault, "keep the files and curves that experiments leave for `DURATION`")
 	fs.Var(volumeValue{&f.artifactsBytes}, "artifacts-max", "keep at most `SIZE` of them, the newest (default 4GiB for a new run)")
+	fs.DurationVar(&f.checkpoints, "keep-checkpoints", 0,
+		"keep checkpoints for `DURATION` after their last change, longer than any task lives (default: as each worker says)")
 }
 
 // Check refuses ages that cannot be meant.
 func (f *RetentionFlags) Check() error {
-	for name, age := range map[string]time.Duration{"keep-logs": f.logs, "keep-artifacts": f.artifacts} {
-		if age < time.Minute {
+	ages := map[string]time.Duration{"keep-logs": f.logs, "keep-artifacts": f.artifacts, "keep-checkpoints": f.checkpoints}
+	for name, age := range ages {
+		if age < time.Minute && (age != 0 || name != "keep-checkpoints") {
 			return Exit(ExitUsage, fmt.Errorf("--%s %v: it must be a minute at least", name, age))
 		}
 	}
@@ -40,6 +44,9 @@ func (f *RetentionFlags) Streams(o bus.StreamOptions) bus.StreamOptions {
 	o.OutputMaxAge, o.OutputMaxBytes = f.artifacts, f.artifactsBytes
 	return o
 }
+
+// Checkpoints is how long checkpoints are kept; 0: as each worker says.
+func (f *RetentionFlags) Checkpoints() time.Duration { return f.checkpoints }
 
 // volumeValue is a flag of a number of bytes without bound.
 type volumeValue struct{ bytes *int64 }

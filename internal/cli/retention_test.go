@@ -11,22 +11,27 @@ import (
 
 func TestRetentionFlags(t *testing.T) {
 	t.Parallel()
-	parse := func(args ...string) (bus.StreamOptions, error) {
+	parse := func(args ...string) (bus.StreamOptions, time.Duration, error) {
 		var f RetentionFlags
 		fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 		f.Add(fs)
 		if err := fs.Parse(args); err != nil {
-			return bus.StreamOptions{}, err
+			return bus.StreamOptions{}, 0, err
 		}
-		return f.Streams(bus.StreamOptions{Replicas: 3}), f.Check()
+		return f.Streams(bus.StreamOptions{Replicas: 3}), f.Checkpoints(), f.Check()
 	}
-	o, err := parse("--keep-logs", "2h", "--artifacts-max", "100GiB")
-	if err != nil || o.LogsMaxAge != 2*time.Hour || o.OutputMaxBytes != 100<<30 || o.Replicas != 3 ||
+	o, checkpoints, err := parse("--keep-logs", "2h", "--artifacts-max", "100GiB")
+	if err != nil || checkpoints != 0 || o.LogsMaxAge != 2*time.Hour || o.OutputMaxBytes != 100<<30 || o.Replicas != 3 ||
 		o.OutputMaxAge != bus.OutputMaxAgeDefault || o.LogsMaxBytes != 0 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, wrong := range [][]string{{"--keep-artifacts", "0"}, {"--keep-logs", "-1h"}, {"--logs-max", "much"}} {
-		if _, err := parse(wrong...); err == nil {
+	if _, checkpoints, err := parse("--keep-checkpoints", "36h"); err != nil || checkpoints != 36*time.Hour {
+		t.Errorf("checkpoints are kept for %v, %v", checkpoints, err)
+	}
+	for _, wrong := range [][]string{
+		{"--keep-artifacts", "0"}, {"--keep-logs", "-1h"}, {"--logs-max", "much"}, {"--keep-checkpoints", "-1h"}, {"--keep-checkpoints", "1s"},
+	} {
+		if _, _, err := parse(wrong...); err == nil {
 			t.Errorf("%v was taken", wrong)
 		}
 	}

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -97,6 +98,7 @@ func (l *leader) dispatch(t *spec.Task) *bus.Dispatch {
 		l.failDispatch(t.Spec.ID, t.Attempt, err)
 		return nil
 	}
+	recipe.KeepCheckpoints = cmp.Or(l.keepCheckpoints, recipe.KeepCheckpoints)
 	return &bus.Dispatch{
 		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,

@@ -303,6 +303,8 @@ type Recipe struct {
 	Grace        time.Duration
 	// Limits bound each process of the command.
 	Limits ProcessLimits
+	// KeepCheckpoints is how long checkpoints of the task's run are kept after their last change; 0: as the worker says.
+	KeepCheckpoints time.Duration
 	// Proposer marks a command whose standard output is child specs (a JSON list, or one JSON object a line) and whose
 	// failures are planning failures.
 	Proposer bool

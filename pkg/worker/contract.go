@@ -138,6 +138,7 @@ func (w *worker) prepare(a *attempt, files attemptFiles) (resumed bool, err erro
 	if resumed, err = w.seedCheckpoint(a, files.checkpoint); err != nil {
 		return false, fmt.Errorf("prepare checkpoint: %w", err)
 	}
+	w.noteRetention(a, files)
 	if err := w.unpackCode(a, files); err != nil {
 		return false, fmt.Errorf("prepare code: %w", err)
 	}

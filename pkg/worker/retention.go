@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -9,7 +10,7 @@ import (
 	"time"
 )
 
-// Defaults of how long directories are kept after their last change.
+// Defaults of how long directories are kept after their last change, where the run says nothing of its checkpoints.
 const (
 	KeepAttemptsDefault    = 7 * 24 * time.Hour
 	KeepCheckpointsDefault = 14 * 24 * time.Hour
@@ -43,9 +44,15 @@ func (w *worker) startSweeps() (stop func()) {
 // shared root are told by their age alone, so that age is meant to be longer than any task lives.
 func (w *worker) sweep(ctx context.Context, now time.Time) {
 	held := w.heldDirs()
-	w.sweepBelow(ctx, filepath.Join(w.o.Dir, attemptsDirName), w.o.KeepAttempts, now, held)
-	if w.o.CheckpointRoot != "" {
-		w.sweepBelow(ctx, w.o.CheckpointRoot, w.o.KeepCheckpoints, now, held)
+	for _, run := range w.runDirs() {
+		w.sweepRun(ctx, runSweep{dir: run, keep: w.o.KeepAttempts, keepCheckpoints: retentionIn(run), now: now, held: held})
+	}
+	if w.o.CheckpointRoot == "" {
+		return
+	}
+	for _, run := range subdirs(w.o.CheckpointRoot) {
+		keep := cmp.Or(retentionIn(run), w.o.KeepCheckpoints)
+		w.sweepRun(ctx, runSweep{dir: run, keep: keep, now: now, held: held})
 	}
 }
 
@@ -59,42 +66,84 @@ func (w *worker) heldDirs() map[string]bool {
 	return held
 }
 
-// sweepBelow removes the old directories of a layout root/run/task/attempt, and those of tasks and runs that are empty.
-func (w *worker) sweepBelow(ctx context.Context, root string, keep time.Duration, now time.Time, held map[string]bool) {
-	if keep < 0 {
-		return
-	}
+// runSweep is a look at the directories of a run, laid out as dir/task/attempt.
+type runSweep struct {
+	dir string
+	// keep is how long the directory of an attempt is kept; negative: for ever. keepCheckpoints is how long the checkpoint in
+	// it, whatever becomes of the rest; 0: as long as the directory.
+	keep, keepCheckpoints time.Duration
+	now                   time.Time
+	held                  map[string]bool
+}
+
+// sweepRun removes what is old of a run, and its directories of tasks, and its own, that are empty.
+func (w *worker) sweepRun(ctx context.Context, s runSweep) {
 	removed := 0
-	for _, run := range subdirs(root) {
-		for _, task := range subdirs(run) {
-			for _, dir := range subdirs(task) {
-				if ctx.Err() != nil {
-					return
-				}
-				if held[dir] || now.Sub(changed(dir)) < keep {
-					continue
-				}
-				if err := os.RemoveAll(dir); err != nil {
-					w.log.Warn("cannot remove an old directory", "path", dir, "error", err)
-					continue
-				}
-				removed++
+	for _, task := range subdirs(s.dir) {
+		for _, dir := range subdirs(task) {
+			if ctx.Err() != nil {
+				return
 			}
-			removeEmpty(task, keep, now)
+			old := s.oldIn(dir)
+			if old == "" || s.held[dir] {
+				continue
+			}
+			if err := removeOld(dir, old); err != nil {
+				w.log.Warn("cannot remove an old directory", "path", old, "error", err)
+				continue
+			}
+			removed++
 		}
-		removeEmpty(run, keep, now)
+		s.removeEmpty(task)
 	}
+	s.removeEmpty(s.dir)
 	if removed > 0 {
 		w.metrics.swept.Add(float64(removed))
-		w.log.Info("removed old directories", "below", root, "directories", removed, "unchanged for", keep)
+		w.log.Info("removed old directories", "below", s.dir, "directories", removed)
 	}
 }
 
-// removeEmpty removes a directory that has been empty for long: one that is new is about to be filled.
-func removeEmpty(dir string, keep time.Duration, now time.Time) {
-	if status, err := os.Stat(dir); err == nil && now.Sub(status.ModTime()) >= keep {
-		_ = os.Remove(dir) // fails while there is anything in it
+// oldIn names what is to be removed of an attempt's directory: all of it, its checkpoint, or nothing.
+func (s *runSweep) oldIn(dir string) string {
+	checkpoint := filepath.Join(dir, checkpointDirName)
+	switch {
+	case s.keepCheckpoints == 0 || !holdsFiles(checkpoint):
+		if s.isOld(dir, s.keep) {
+			return dir
+		}
+	case !s.isOld(checkpoint, s.keepCheckpoints): // the rest waits for it
+	case s.isOld(dir, s.keep):
+		return dir
+	default:
+		return checkpoint
 	}
+	return ""
+}
+
+func (s *runSweep) isOld(dir string, keep time.Duration) bool {
+	return keep >= 0 && s.now.Sub(changed(dir)) >= keep
+}
+
+// removeOld removes what is old of an attempt's directory. The rest is no younger for it.
+func removeOld(dir, old string) error {
+	before, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(old); err != nil || old == dir {
+		return err
+	}
+	return os.Chtimes(dir, before.ModTime(), before.ModTime())
+}
+
+// removeEmpty removes a directory that has held no other for long: one that is new is about to be filled.
+func (s *runSweep) removeEmpty(dir string) {
+	status, err := os.Stat(dir)
+	if err != nil || s.keep < 0 || s.now.Sub(status.ModTime()) < s.keep || len(subdirs(dir)) > 0 {
+		return
+	}
+	_ = os.Remove(filepath.Join(dir, keepFileName)) // only a run's has one
+	_ = os.Remove(dir)                              // fails while there is anything in it
 }
 
 // makeDir makes a directory with those above it. They may be removed, as empty, just when they are made: then it tries again.

@@ -71,6 +71,87 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepHeedsTheRun: how long a run keeps its checkpoints outlasts the worker that was told, and touches no other run's,
+// wherever they lie.
+func TestSweepHeedsTheRun(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Options){
+		"shared":    func(o *Options) { o.CheckpointRoot = filepath.Join(o.Dir, "shared") },
+		"own":       func(*Options) {},
+		"elsewhere": func(o *Options) { o.AttemptDir = attemptDirDefault(filepath.Join(o.Dir, "elsewhere")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := testOptions(t)
+			change(&o)
+			w := sweeper(t, o)
+			brief, patient := leaveCheckpoint(t, w, "brief", time.Hour), leaveCheckpoint(t, w, "patient", 1000*time.Hour)
+			silent := leaveCheckpoint(t, w, "silent", 0)
+			if name != "elsewhere" { // there the next process learns it with the next attempt
+				w = sweeper(t, o)
+			}
+			in := func(d time.Duration, want map[string]bool) {
+				t.Helper()
+				w.sweep(t.Context(), time.Now().Add(d))
+				for path, stays := range want {
+					if holdsFiles(path) != stays {
+						t.Errorf("after %v: %s is there: %v", d, path, !stays)
+					}
+				}
+			}
+			in(30*time.Minute, map[string]bool{brief: true, patient: true, silent: true})
+			in(2*time.Hour, map[string]bool{brief: false, patient: true, silent: true})
+			in(30*24*time.Hour, map[string]bool{patient: true, silent: name == "elsewhere"})
+			in(2000*time.Hour, map[string]bool{patient: false})
+		})
+	}
+}
+
+// TestRetentionNote: what a run says anew holds, and a note that cannot be read removes nothing.
+func TestRetentionNote(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, keep := range []time.Duration{0, time.Hour, time.Hour, 90 * time.Minute, 0} {
+		if err := writeRetention(dir, keep); err != nil || retentionIn(dir) != keep {
+			t.Errorf("%v: read as %v, %v", keep, retentionIn(dir), err)
+		}
+	}
+	for _, text := range []string{"", "7", "-1h", "nonsense"} {
+		if err := os.WriteFile(filepath.Join(dir, keepFileName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if keep := retentionIn(dir); keep != forever {
+			t.Errorf("%q is read as %v", text, keep)
+		}
+	}
+}
+
+// sweeper is a worker that only sweeps.
+func sweeper(t *testing.T, o Options) *worker {
+	t.Helper()
+	o, err := o.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{o: o, log: o.Logger, ledger: newLedger(nil, time.Now())}
+	w.metrics = newMetrics(w)
+	return w
+}
+
+// leaveCheckpoint leaves what an attempt of a run leaves that keeps its checkpoints for so long, and names its checkpoint.
+func leaveCheckpoint(t *testing.T, w *worker, run spec.RunName, keep time.Duration) (checkpoint string) {
+	t.Helper()
+	a := newAttempt(dispatch("t", func(d *bus.Dispatch) { d.Run, d.Recipe.KeepCheckpoints = run, keep }), &pool{}, time.Now())
+	files := w.filesOf(a)
+	if _, err := w.prepare(a, files); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(files.checkpoint, "weights"), []byte("w"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return files.checkpoint
+}
+
 // TestUnservedClass: a class that no coordinator serves is said.
 func TestUnservedClass(t *testing.T) {
 	t.Parallel()

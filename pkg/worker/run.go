@@ -45,14 +45,15 @@ type Options struct {
 	ID    spec.WorkerID
 	Group string
 	// AttemptDir names the directory of an attempt, absolute; below Dir when nil. It must be pure and give different
-	// attempts different directories.
+	// attempts different directories, one of a task's above them, and above those one that holds attempts only: there the
+	// worker notes how long the run keeps checkpoints.
 	AttemptDir func(run spec.RunName, task spec.TaskID, attempt uint32) string
 	// CheckpointRoot is a path that workers share, below which checkpoint directories lie: the next attempt of a task finds the
 	// last one's wherever it runs. Empty: in the attempts' directories, for this machine alone.
 	CheckpointRoot string
 	// KeepAttempts is how long the directory of an attempt is kept after its last change, where AttemptDir is nil, and
 	// KeepCheckpoints the same below CheckpointRoot; KeepAttemptsDefault and KeepCheckpointsDefault when 0, for ever when
-	// negative.
+	// negative. Of checkpoints a run that says how long it keeps them has the last word.
 	KeepAttempts    time.Duration
 	KeepCheckpoints time.Duration
 	// Slots is the number of slots of each class.
@@ -195,6 +196,7 @@ type worker struct {
 	retryNow broadcast
 	leaving  atomic.Bool
 	killing  atomic.Bool
+	laidOut  placeSet        // where runs said how long to keep checkpoints
 	killed   chan struct{}   // closed when everything must end at once
 	sendCtx  context.Context // of senders
 	keepCtx  context.Context // of what attempts leave besides their results
