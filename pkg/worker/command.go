@@ -78,7 +78,7 @@ func (w *worker) commandOf(a *attempt, files attemptFiles, resumed bool) (*comma
 		stdin = bytes.NewReader(recipe.Stdin)
 	}
 	return &command{
-		path: path, argv: recipe.Argv, env: env, dir: dir, umask: umaskDefault, limits: w.limits(recipe), stdin: stdin, grace: w.grace(recipe), killed: w.killed,
+		path: path, argv: recipe.Argv, env: env, dir: dir, umask: umaskDefault, limits: w.limits(recipe), stdin: stdin, grace: w.grace(recipe), killed: w.killed, groups: w.groups,
 		started: func() { a.watchLimits(w.stop) },
 	}, nil
 }

@@ -34,6 +34,8 @@ type command struct {
 	grace time.Duration
 	// killed, when closed, takes the grace away.
 	killed <-chan struct{}
+	// groups gives it a control group of its own; nil: it has none.
+	groups *groups
 	// started is called once the process runs.
 	started func()
 }

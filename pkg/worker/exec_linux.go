@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"autoresearch/internal/cgroup"
 	"autoresearch/internal/shim"
 )
 
@@ -19,8 +20,9 @@ type child struct {
 	life
 	command *command
 	shim    *exec.Cmd
-	orders  *os.File // to the shim: the job, then orders
-	said    *os.File // from it: its events
+	group   *cgroup.Group // of the shim and all below it; nil where there is none to be had
+	orders  *os.File      // to the shim: the job, then orders
+	said    *os.File      // from it: its events
 	events  *bufio.Scanner
 	pid     int // of the command's own process, which leads its group
 }
@@ -43,21 +45,24 @@ func (c *child) live() {
 		return
 	}
 	c.up <- nil
-	c.follow()
-	if c.lives() {
+	if !c.follow() {
 		c.orphaned()
 	}
 	c.endShim()
 	close(c.gone)
 }
 
-// endShim takes the orders from the shim, which ends it if nothing else has, and waits for that.
+// endShim takes the orders from the shim, which ends it if nothing else has, and waits for that. Then nothing is left in the
+// group, or it is killed.
 func (c *child) endShim() {
 	c.mu.Lock()
 	_ = c.orders.Close() // a pipe to nobody
 	c.mu.Unlock()
 	_ = c.shim.Wait()  // how the command ended the shim has said; how the shim itself did is of no use
 	_ = c.said.Close() // read to its end
+	if c.group != nil {
+		_ = c.group.End() // what does not end now is killed again when the worker ends, or starts
+	}
 }
 
 // startShim starts the shim with its two pipes.
@@ -72,20 +77,39 @@ func (c *child) startShim() error {
 		return err
 	}
 	c.orders, c.said, c.events = orders, said, bufio.NewScanner(said)
-	c.shim = &exec.Cmd{
-		Path: shim.Path, Args: []string{shim.Name}, Env: shimEnv(), Dir: "/",
-		Stdin: c.command.stdin, Stdout: c.command.stdout, Stderr: c.command.stderr,
-		ExtraFiles: []*os.File{job, say}, WaitDelay: pipeDrainMax,
-		// SIGTERM to a shim is the order to kill.
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
-	}
 	c.began = time.Now()
-	err = c.shim.Start()
+	err = c.launch(job, say)
 	_, _ = job.Close(), say.Close() // the shim has its own
 	if err != nil {
 		_, _ = orders.Close(), said.Close() // never used
 	}
 	return err
+}
+
+// launch starts the shim, in a group of its own where there is one to be had.
+func (c *child) launch(files ...*os.File) error {
+	if c.group = c.command.groups.next(); c.group != nil {
+		c.shim = c.shimWith(files)
+		c.shim.SysProcAttr.UseCgroupFD, c.shim.SysProcAttr.CgroupFD = true, c.group.FD()
+		err := c.shim.Start()
+		if err == nil {
+			return nil
+		}
+		c.command.groups.refused(c.group, err)
+		c.group = nil
+	}
+	c.shim = c.shimWith(files)
+	return c.shim.Start()
+}
+
+func (c *child) shimWith(files []*os.File) *exec.Cmd {
+	return &exec.Cmd{
+		Path: shim.Path, Args: []string{shim.Name}, Env: shimEnv(), Dir: "/",
+		Stdin: c.command.stdin, Stdout: c.command.stdout, Stderr: c.command.stderr,
+		ExtraFiles: files, WaitDelay: pipeDrainMax,
+		// SIGTERM to a shim is the order to kill.
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
+	}
 }
 
 // shimEnv is the environment of a shim: it needs little room, and none of the experiment's settings. The last is for
@@ -117,22 +141,29 @@ func (c *child) startCommand() error {
 	return fmt.Errorf("the shim does not answer: %w", cmp.Or(c.events.Err(), io.ErrUnexpectedEOF))
 }
 
-// follow hears the shim out.
-func (c *child) follow() {
+// follow hears the shim out. It reports whether the shim has said that nothing is left.
+func (c *child) follow() (gone bool) {
 	for c.events.Scan() {
 		switch event, _ := shim.ParseEvent(c.events.Text()); event.Kind {
 		case shim.Exited:
 			c.hasExited(event.Code, event.Signal)
 		case shim.Gone:
-			c.end.usage = event.Usage
+			c.end.usage, gone = event.Usage, true
 		}
 	}
+	return gone
 }
 
-// orphaned ends a command whose shim was killed: its own process has died with it, its group is killed here.
+// orphaned ends a command whose shim was killed: its own process has died with it, its group is killed here: that of control
+// with all that it left, or where it has none that of processes.
 func (c *child) orphaned() {
-	_ = syscall.Kill(-c.pid, syscall.SIGKILL) // an error says that there is nothing
-	c.hasExited(-1, syscall.SIGKILL)
+	if c.group != nil {
+		_ = c.group.Kill() // End tries again
+	}
+	if c.lives() {
+		_ = syscall.Kill(-c.pid, syscall.SIGKILL) // an error says that there is nothing
+		c.hasExited(-1, syscall.SIGKILL)
+	}
 }
 
 // signal has sig sent unless the command has ended, and returns the last signal that was sent: sig, or before. SIGKILL goes

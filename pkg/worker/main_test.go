@@ -104,6 +104,7 @@ var instructions = map[string]func(argument string) (code int, end bool){
 		return 0, false
 	},
 	"supervise": supervise,
+	"grouped":   grouped,
 	"worker":    workerProcess,
 	// spawn leaves a child of the same process group behind, and daemon one of its own session that holds our output.
 	"spawn":  func(string) (int, bool) { return leaveChild(nil) },

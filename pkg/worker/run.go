@@ -180,6 +180,7 @@ type worker struct {
 	spool   *spool
 	notes   *attemptLog
 	oom     oomCounter
+	groups  *groups
 	metrics *metrics
 	health  *health
 
@@ -280,7 +281,11 @@ func open(o Options) (w *worker, closeFiles func() error, err error) {
 	}
 	w = newWorker(o, who, host, spool)
 	w.notes = notes
-	return w, func() error { return errors.Join(w.notes.close(), w.spool.close(), unlockDir(lock)) }, nil
+	w.groups.endLeft()
+	return w, func() error {
+		w.groups.close()
+		return errors.Join(w.notes.close(), w.spool.close(), unlockDir(lock))
+	}, nil
 }
 
 // openSpoolOf opens the spool and says what was wrong with it.
@@ -306,6 +311,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 	w := &worker{
 		o: o, who: who, host: host, spool: spool, oom: findOOMCounter(),
 		log:      o.Logger.With("worker", who.ID),
+		groups:   &groups{dir: o.Dir, log: o.Logger},
 		code:     codeCache{dir: filepath.Join(o.Dir, codeDirName), max: o.CodeCache},
 		ledger:   newLedger(o.Slots, time.Now()),
 		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
