@@ -24,34 +24,36 @@ type commits struct {
 
 // diskWork is what one turn of the commit loop does.
 type diskWork struct {
-	results   []*result   // to be kept
+	ended     []*result   // to be noted, and handed on once what is to be kept is
+	kept      []*result   // to be kept
 	receipted []*result   // to be noted
 	large     []spec.Blob // whose files are to be removed
 	dropped   []uint64    // receipted numbers in the spool
 }
 
 func (d *diskWork) isEmpty() bool {
-	return len(d.results)+len(d.receipted)+len(d.large)+len(d.dropped) == 0
+	return len(d.ended)+len(d.kept)+len(d.receipted)+len(d.large)+len(d.dropped) == 0
 }
 
-// add queues a result.
-func (c *commits) add(r *result) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.queued.results = append(c.queued.results, r)
-	notify(c.wake)
-}
+// add queues a result, to be kept and handed on.
+func (c *commits) add(r *result) { c.queue(diskWork{ended: []*result{r}, kept: []*result{r}}) }
+
+// handOn queues a result that cannot be kept, and keep one that can be at last.
+func (c *commits) handOn(r *result) { c.queue(diskWork{ended: []*result{r}}) }
+func (c *commits) keep(r *result)   { c.queue(diskWork{kept: []*result{r}}) }
 
 // drop queues the end of results in the spool.
-func (c *commits) drop(seqs []uint64) { c.forget(diskWork{dropped: seqs}) }
+func (c *commits) drop(seqs []uint64) { c.queue(diskWork{dropped: seqs}) }
 
-// forget queues what receipts leave to do.
-func (c *commits) forget(d diskWork) {
+// queue queues work.
+func (c *commits) queue(d diskWork) {
 	if d.isEmpty() {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.queued.ended = append(c.queued.ended, d.ended...)
+	c.queued.kept = append(c.queued.kept, d.kept...)
 	c.queued.receipted = append(c.queued.receipted, d.receipted...)
 	c.queued.large = append(c.queued.large, d.large...)
 	c.queued.dropped = append(c.queued.dropped, d.dropped...)
@@ -104,8 +106,8 @@ func (w *worker) commitLoop() {
 			w.settleAll(refused, time.Now().Add(spoolSyncDelay)) // whatever waits has waited long enough
 			return
 		}
-		if len(work.results) > 0 {
-			refused = w.commit(append(refused, work.results...), len(refused))
+		if len(work.ended)+len(work.kept) > 0 {
+			refused = w.commit(work.ended, append(refused, work.kept...))
 		}
 		w.notes.receipted(work.receipted)
 		w.forgetLarge(work.large)
@@ -125,7 +127,7 @@ func (w *worker) commitLoop() {
 // when to do so again, the zero time when nothing waits for it.
 func (w *worker) settleAll(refused []*result, now time.Time) (still []*result, next time.Time) {
 	if len(refused) > 0 {
-		refused = w.commit(refused, len(refused))
+		refused = w.commit(nil, refused)
 	}
 	next = w.settle(now)
 	if len(refused) > 0 && next.IsZero() {
@@ -152,20 +154,18 @@ func until(at, now time.Time) time.Duration {
 	return max(0, at.Sub(now))
 }
 
-// commit writes results in one go and hands on the new ones: those behind the first known. It returns what the disk
-// refused. A disk that is full costs durability until it has room again, not the results: they stay in memory and are sent.
-func (w *worker) commit(results []*result, known int) (refused []*result) {
-	fresh := results[known:]
-	w.notes.ended(fresh)
-	kept, err := w.spoolResults(results)
+// commit writes the results to be kept in one go, and hands on those that ended. It returns what the disk refused. A disk that
+// is full costs durability until it has room again, not the results: they stay in memory and are sent.
+func (w *worker) commit(ended, keep []*result) (refused []*result) {
+	w.notes.ended(ended)
+	refused, err := w.spoolResults(keep)
 	if err != nil {
-		w.spoolFailed(kept, err)
-		refused = kept
+		w.spoolFailed(refused, err)
 	}
-	for _, r := range fresh {
+	for _, r := range ended {
 		r.late.Stop()
 	}
-	w.enqueue(w.ledger.committed(fresh))
+	w.enqueue(w.ledger.committed(ended))
 	return refused
 }
 
@@ -193,8 +193,8 @@ func (w *worker) spoolFailed(kept []*result, err error) {
 	}
 }
 
-// spoolResults writes those results that are still to be kept, and returns them.
-func (w *worker) spoolResults(results []*result) (kept []*result, err error) {
+// spoolResults writes those results that are still to be kept, and returns them should that fail.
+func (w *worker) spoolResults(results []*result) (refused []*result, err error) {
 	kept, encoded := w.ledger.unreceipted(results)
 	if len(kept) == 0 {
 		return nil, nil
@@ -206,7 +206,7 @@ func (w *worker) spoolResults(results []*result) (kept []*result, err error) {
 	if receipted := w.ledger.spooled(kept, seqs); len(receipted) > 0 {
 		w.commits.drop(receipted)
 	}
-	return kept, nil
+	return nil, nil
 }
 
 // recover reads the spool at the start and returns what it holds as results, oldest first. What cannot be read is

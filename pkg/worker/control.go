@@ -65,7 +65,7 @@ func (w *worker) obeyReceipts(refs []bus.AttemptRef) {
 	}
 	receipted := w.ledger.wanted(refs)
 	seqs, large, more := w.ledger.receipted(refs)
-	w.commits.forget(diskWork{receipted: receipted, large: large, dropped: seqs})
+	w.commits.queue(diskWork{receipted: receipted, large: large, dropped: seqs})
 	if more {
 		notify(w.beat)
 	}

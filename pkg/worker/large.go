@@ -76,20 +76,66 @@ func transferTimeout(size int64) time.Duration {
 	return publishTimeout + time.Duration(size)*time.Second/largeRate
 }
 
-// keepLarge writes a result's bytes to a file of its own. A disk that is full costs durability, not the result: then it
-// returns them, to be kept in memory.
-func (w *worker) keepLarge(b spec.Blob, body []byte) (inMemory []byte) {
-	path := w.largePath(b)
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil {
-		err = writeFileSync(path, body)
+// largeLoop writes large results to files of their own and hands them on to the spool, which names them: so the file is there
+// before its name. It is apart from the commit loop, so that small results do not wait for large files. It ends when its queue
+// is closed and empty.
+func (w *worker) largeLoop() {
+	var refused []*result // by the disk; they were handed on all the same, and are sent from memory
+	var tried time.Time
+	timer := time.NewTimer(forever)
+	defer timer.Stop()
+	for {
+		work, more := w.larges.take(timer.C)
+		for _, r := range work.kept {
+			if err := w.writeLarge(r); err != nil {
+				w.metrics.spoolFailures.Inc()
+				w.log.Error("cannot write a large result to disk: it is kept in memory and sent from there", "run", r.ref.Run, "task", r.ref.Task,
+					"bytes", r.large.Size, "error", err)
+				refused, tried = append(refused, r), time.Now()
+				w.commits.handOn(r)
+				continue
+			}
+			w.commits.add(r)
+		}
+		if now := time.Now(); len(refused) > 0 && (!more || now.Sub(tried) >= spoolRest) {
+			refused, tried = w.writeRefused(refused), time.Now()
+		}
+		if !more {
+			return
+		}
+		timer.Reset(forever)
+		if len(refused) > 0 {
+			timer.Reset(until(tried.Add(spoolRest), time.Now()))
+		}
 	}
-	if err == nil {
+}
+
+// writeRefused tries again what the disk refused, has the spool keep what it takes now, and returns the rest.
+func (w *worker) writeRefused(refused []*result) (still []*result) {
+	for i, r := range refused {
+		if err := w.writeLarge(r); err != nil {
+			return append(still, refused[i:]...) // the next would fare no better
+		}
+		w.commits.keep(r)
+	}
+	return nil
+}
+
+// writeLarge writes a result's bytes to a file of its own, unless it was receipted from memory.
+func (w *worker) writeLarge(r *result) error {
+	body := w.ledger.inMemory(r)
+	if body == nil {
 		return nil
 	}
-	w.metrics.spoolFailures.Inc()
-	w.log.Error("cannot write a large result to disk: it is kept in memory and sent from there", "bytes", len(body), "error", err)
-	return body
+	path := w.largePath(r.large)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = w.writeFile(path, body)
+	}
+	if _, _, gone := w.ledger.held(r); gone && err == nil { // receipted meanwhile, maybe before there was a file to remove
+		w.commits.queue(diskWork{large: []spec.Blob{r.large}})
+	}
+	return err
 }
 
 // forgetLarge removes the files of results that are receipted.

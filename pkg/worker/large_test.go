@@ -6,7 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/spec"
@@ -39,9 +43,9 @@ func largeFiles(t *testing.T, o Options) (names []string) {
 
 const largeOutput = 1 << 20
 
-// generous returns a large result.
-func generous(context.Context, spec.Attempt) (spec.TaskResult, error) {
-	return spec.TaskResult{Output: []byte(`{"a":"` + strings.Repeat("x", largeOutput) + `"}`)}, nil
+// generous returns a large result, each task another.
+func generous(_ context.Context, a spec.Attempt) (spec.TaskResult, error) {
+	return spec.TaskResult{Output: []byte(`{"` + string(a.Task.ID) + `":"` + strings.Repeat("x", largeOutput) + `"}`)}, nil
 }
 
 // TestFetches: a payload and an input in the object store reach the attempt whole.
@@ -104,6 +108,125 @@ func TestLargeResult(t *testing.T) {
 	}
 	b.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{report.AttemptRef}})
 	b.until("the receipt is obeyed", func() bool { return len(largeFiles(t, b.o)) == 0 })
+}
+
+// startWith starts a worker that was changed before.
+func startWith(t *testing.T, o Options, change func(*worker)) (b *bench, w *worker, stop func()) {
+	t.Helper()
+	o, err := o.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, closeFiles, err := open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(w)
+	b = &bench{testLink: newTestLink(), t: t, o: o, done: make(chan error, 1), limit: time.Hour}
+	w.link = b.testLink
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { b.done <- errors.Join(w.run(ctx), closeFiles()) }()
+	return b, w, func() {
+		t.Helper()
+		cancel()
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLargeResultOnAFullDisk is sent from memory, and kept as soon as there is room, so that the next process has it too.
+func TestLargeResultOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := testOptions(t)
+		o.Runners = map[string]spec.Runner{"large": spec.RunnerFunc(generous), "train": spec.RunnerFunc(succeed)}
+		var room atomic.Bool
+		b, w, stop := startWith(t, o, func(w *worker) {
+			w.writeFile = func(path string, data []byte) error {
+				if !room.Load() {
+					return syscall.ENOSPC
+				}
+				return writeFileSync(path, data)
+			}
+		})
+		began := time.Now()
+		for i := range 4 { // more than there are slots
+			b.give(dispatch(taskID(i), kind("large"), takes(4<<20)))
+			if report, result := b.report(taskID(i), 1); report.Failure != nil || len(result.Output) < largeOutput {
+				t.Errorf("reported %+v, %d bytes", report.Failure, len(result.Output))
+			}
+		}
+		if took := time.Since(began); took > diskPatience {
+			t.Errorf("they took %v", took)
+		}
+		receipted, _ := b.report(taskID(3), 1)
+		b.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{receipted.AttemptRef}})
+		time.Sleep(time.Minute)
+		if files := largeFiles(t, o); len(files) != 0 {
+			t.Errorf("files %v", files)
+		}
+		room.Store(true)
+		time.Sleep(2 * spoolRest)
+		synctest.Wait()
+		if _, entries := w.spool.volume(); entries != 3 || len(largeFiles(t, o)) != 3 {
+			t.Errorf("the spool holds %d results, files %v", entries, largeFiles(t, o))
+		}
+		b.tell(bus.Answer{Epoch: 1, SendAgain: []bus.AttemptRef{b.firstOf(taskID(0))}})
+		if report, result := b.report(taskID(0), 2); report.Failure != nil || len(result.Output) < largeOutput {
+			t.Errorf("sent again as %+v", report.Failure)
+		}
+		stop()
+	})
+}
+
+// firstOf names the attempt of a task's first report.
+func (b *bench) firstOf(task spec.TaskID) bus.AttemptRef {
+	b.t.Helper()
+	report, _ := b.report(task, 1)
+	return report.AttemptRef
+}
+
+// TestLargeResultOnADiskThatHangs holds up neither itself nor what is small, and is kept when the disk goes on.
+func TestLargeResultOnADiskThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := testOptions(t)
+		o.Runners = map[string]spec.Runner{"large": spec.RunnerFunc(generous), "train": spec.RunnerFunc(succeed)}
+		goOn := make(chan struct{})
+		b, w, stop := startWith(t, o, func(w *worker) {
+			w.writeFile = func(path string, data []byte) error {
+				<-goOn
+				return writeFileSync(path, data)
+			}
+		})
+		began := time.Now()
+		for i := range 3 { // more than there are slots
+			b.give(dispatch(taskID(i), kind("large"), takes(4<<20)))
+			b.report(taskID(i), 1)
+		}
+		if took := time.Since(began); took > 4*diskPatience {
+			t.Errorf("3 results took %v", took)
+		}
+		began = time.Now()
+		b.give(dispatch("small"))
+		b.report("small", 1)
+		if took := time.Since(began); took > diskPatience/2 {
+			t.Errorf("a small result took %v", took)
+		}
+		receipted, _ := b.report(taskID(2), 1)
+		b.tell(bus.Answer{Epoch: 1, Receipt: []bus.AttemptRef{receipted.AttemptRef}})
+		time.Sleep(time.Minute)
+		if beat := b.lastBeat(); len(beat.Finished) != 3 || beat.Slots[0].Free != 2 {
+			t.Errorf("heartbeat %+v", beat)
+		}
+		close(goOn)
+		synctest.Wait()
+		if _, entries := w.spool.volume(); entries != 3 || len(largeFiles(t, o)) != 2 {
+			t.Errorf("the spool holds %d results, files %v", entries, largeFiles(t, o))
+		}
+		stop()
+	})
 }
 
 // TestLargeResultSurvives: a result on disk is sent by the next process, and files that no result names are removed.

@@ -73,8 +73,8 @@ type result struct {
 	// report and encoded are the result itself and its form for the spool. Both may be nil once it is there.
 	report  *bus.Report
 	encoded []byte
-	// large names the body of a result that is too large for a message, which has a file of its own; body is what the disk
-	// would not take of it.
+	// large names the body of a result that is too large for a message, which has a file of its own. body may be nil once the
+	// spool names it too.
 	large spec.Blob
 	body  []byte
 	// seq is its number in the spool, 0 while it is not there.
@@ -85,6 +85,13 @@ type result struct {
 
 // syncFirst reports whether the result must be synced before it is published.
 func (r *result) syncFirst() bool { return r.took >= syncFirstMin }
+
+// unload is the ledger's unload, with its lock held.
+func (r *result) unload() {
+	if r.seq != 0 {
+		r.report, r.body = nil, nil
+	}
+}
 
 // ledger is what the worker holds: slots, running attempts, results without receipt. An attempt is listed under running
 // until its result was published for the first time, and from then on under finished until the receipt, so that at no
@@ -254,9 +261,7 @@ func (l *ledger) tried(results []*result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range results {
-		if r.seq != 0 {
-			r.report = nil
-		}
+		r.unload()
 		if r.gone || r.element != nil {
 			continue
 		}
@@ -307,7 +312,7 @@ func (l *ledger) spooled(results []*result, seqs []uint64) (receipted []uint64) 
 	for i, r := range results {
 		r.seq, r.encoded = seqs[i], nil
 		if r.element != nil {
-			r.report = nil // sent before it was on disk
+			r.unload() // it was sent before it was on disk
 		}
 		if r.gone {
 			receipted = append(receipted, r.seq)
@@ -328,13 +333,11 @@ func (l *ledger) unreceipted(results []*result) (kept []*result, encoded [][]byt
 	return kept, encoded
 }
 
-// unload drops a report from memory if the spool has it.
+// unload drops a result from memory if the disk has it.
 func (l *ledger) unload(r *result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.seq != 0 {
-		r.report = nil
-	}
+	r.unload()
 }
 
 // held returns what memory has of a result, or the number it has in the spool; gone says that it is not wanted any more.
@@ -344,7 +347,7 @@ func (l *ledger) held(r *result) (report *bus.Report, seq uint64, gone bool) {
 	return r.report, r.seq, r.gone
 }
 
-// inMemory returns a large result's bytes if no file has them.
+// inMemory returns a large result's bytes; nil when only its file has them, or nobody wants them any more.
 func (l *ledger) inMemory(r *result) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -188,6 +188,7 @@ type worker struct {
 	ledger   *ledger
 	gpus     *gpus // nil where no slot has any
 	commits  commits
+	larges   commits // large results that are to get files of their own first
 	outboxes outboxes
 	breaker  breaker
 
@@ -206,6 +207,8 @@ type worker struct {
 	shippers sync.WaitGroup // of attempts' output
 	shipped  atomic.Int64   // bytes that they hold
 	attempts executors
+
+	writeFile func(path string, data []byte) error // writeFileSync
 }
 
 // Run is a whole worker: it takes the directory, connects, works until ctx is done, and then drains. What is published
@@ -316,6 +319,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		ledger:   newLedger(o.Slots, time.Now()),
 		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
 		commits:  commits{wake: make(chan struct{}, 1)},
+		larges:   commits{wake: make(chan struct{}, 1)},
 		attempts: newExecutors(),
 		outboxes: outboxes{lanes: map[lane]*outbox{}, empty: make(chan struct{}, 1)},
 		shared:   make(chan *pool, sharersMax),
@@ -325,6 +329,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		reading:  make(chan struct{}, artifactsAtOnce),
 	}
 	w.keepCtx, w.stopKeep = context.WithCancel(context.Background())
+	w.writeFile = writeFileSync
 	w.metrics = newMetrics(w)
 	w.health = &health{began: time.Now()}
 	return w
@@ -362,19 +367,19 @@ func (w *worker) run(ctx context.Context) error {
 	return w.drain()
 }
 
-// startCommits starts the commit loop, with what an earlier process left.
+// startCommits starts the commit loop, with what an earlier process left, and the loop of large results before it.
 func (w *worker) startCommits() (stop func()) {
 	earlier := w.recover()
 	w.ledger.recovered(earlier)
 	w.enqueue(earlier)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.commitLoop()
-	}()
+	var large, commits sync.WaitGroup
+	large.Go(w.largeLoop)
+	commits.Go(w.commitLoop)
 	return func() {
+		w.larges.close()
+		large.Wait()
 		w.commits.close()
-		<-done
+		commits.Wait()
 	}
 }
 

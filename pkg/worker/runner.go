@@ -148,7 +148,11 @@ func (w *worker) finish(a *attempt, o outcome) {
 	}
 	r.ending = o.ending()
 	r.late = time.AfterFunc(diskPatience, func() { w.handOnLate(r) })
-	w.commits.add(r)
+	if r.large.IsZero() {
+		w.commits.add(r)
+	} else {
+		w.larges.add(r)
+	}
 }
 
 // report completes the result with what the worker knows and encodes it. A result that cannot be sent becomes a failure
@@ -206,12 +210,11 @@ func (w *worker) resultMax(a *attempt) int {
 	return max(w.inlineMax(), int(a.dispatch.ResultMax))
 }
 
-// newResult makes the report ready for the spool. A body too large for a message goes to a file of its own.
+// newResult makes the report ready for the spool. A body too large for a message is to go to a file of its own.
 func (w *worker) newResult(a *attempt, report *bus.Report, took time.Duration) (*result, error) {
 	r := &result{ref: a.ref, took: took, attempt: a, report: report}
 	if body := report.Body; len(body) > w.inlineMax() {
-		r.large = spec.BlobOf(body)
-		r.body = w.keepLarge(r.large, body)
+		r.large, r.body = spec.BlobOf(body), body
 		report.Body, report.Stored = nil, r.large
 	}
 	encoded, err := bus.EncodeResultMessage(&bus.ResultMessage{
