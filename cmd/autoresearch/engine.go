@@ -178,7 +178,7 @@ func newEngine(ctx context.Context, o *engineOptions) (_ *engine, err error) {
 		Conn: e.conn, Run: cli.RunName(o.run, o.workdir, chosen.Name), Workflow: chosen.Workflow, Name: chosen.Name, MaxConcurrency: budget,
 		Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove, Workdir: o.workdir,
 		WorkdirLock: lock, AdoptEdits: o.adopt, IgnoreEdits: o.ignore, ExitWhenStopped: true, HTTP: e.site.URL(), Logger: e.log,
-		Registerer: e.registry, Streams: o.retention.Streams(bus.StreamOptions{}), KeepCheckpoints: o.retention.Checkpoints(),
+		Registerer: e.registry, Streams: o.retention.Streams(bus.StreamOptions{}), KeepCheckpoints: o.retention.Checkpoints(), KeepCode: o.retention.Code(),
 	})
 	e.notify = notify.Options{
 		Coordinator: e.coordinator, Marks: kv.NewNotices(e.conn, 0), Targets: notify.Targets(chosen.Workflow), Name: chosen.Name,

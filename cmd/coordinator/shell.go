@@ -46,7 +46,7 @@ func (o *options) within(ctx context.Context, log *slog.Logger, f func(*shell) e
 func (o *options) common(s *shell) coordinator.Options {
 	return coordinator.Options{
 		Conn: s.conn, HTTP: s.site.URL(), Logger: s.log, Registerer: s.registry, Streams: o.retention.Streams(bus.StreamOptions{Replicas: o.replicas}),
-		KeepCheckpoints: o.retention.Checkpoints(), Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove,
+		KeepCheckpoints: o.retention.Checkpoints(), KeepCode: o.retention.Code(), Limits: o.limits.Limits, MaxLost: o.limits.MaxLost, Breaker: o.limits.Breaker(), PurgeJournalAbove: o.limits.PurgeJournalAbove,
 	}
 }
 

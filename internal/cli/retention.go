@@ -11,10 +11,10 @@ import (
 )
 
 // RetentionFlags are the flags that say how long, and how much, is kept of what a run's experiments write and leave,
-// in NATS and, of checkpoints, on workers.
+// in NATS and on workers.
 type RetentionFlags struct {
-	logs, artifacts, checkpoints time.Duration
-	logsBytes, artifactsBytes    int64
+	logs, artifacts, checkpoints, code time.Duration
+	logsBytes, artifactsBytes          int64
 }
 
 // Add registers the flags.
@@ -25,13 +25,20 @@ func (f *RetentionFlags) Add(fs *pflag.FlagSet) {
 	fs.Var(volumeValue{&f.artifactsBytes}, "artifacts-max", "keep at most `SIZE` of them, the newest (default 4GiB for a new run)")
 	fs.DurationVar(&f.checkpoints, "keep-checkpoints", 0,
 		"keep checkpoints for `DURATION` after their last change, longer than any task lives (default: as each worker says)")
+	fs.DurationVar(&f.code, "keep-code", 0,
+		"have workers keep source trees that experiments bring for `DURATION` after their last use (default: while they have room)")
 }
 
 // Check refuses ages that cannot be meant.
 func (f *RetentionFlags) Check() error {
-	ages := map[string]time.Duration{"keep-logs": f.logs, "keep-artifacts": f.artifacts, "keep-checkpoints": f.checkpoints}
+	ages := map[string]time.Duration{"keep-logs": f.logs, "keep-artifacts": f.artifacts}
+	for name, age := range map[string]time.Duration{"keep-checkpoints": f.checkpoints, "keep-code": f.code} {
+		if age != 0 { // workers say it
+			ages[name] = age
+		}
+	}
 	for name, age := range ages {
-		if age < time.Minute && (age != 0 || name != "keep-checkpoints") {
+		if age < time.Minute {
 			return Exit(ExitUsage, fmt.Errorf("--%s %v: it must be a minute at least", name, age))
 		}
 	}
@@ -47,6 +54,9 @@ func (f *RetentionFlags) Streams(o bus.StreamOptions) bus.StreamOptions {
 
 // Checkpoints is how long checkpoints are kept; 0: as each worker says.
 func (f *RetentionFlags) Checkpoints() time.Duration { return f.checkpoints }
+
+// Code is how long workers keep source trees; 0: while they have room.
+func (f *RetentionFlags) Code() time.Duration { return f.code }
 
 // volumeValue is a flag of a number of bytes without bound.
 type volumeValue struct{ bytes *int64 }

@@ -29,7 +29,7 @@ func TestRetentionFlags(t *testing.T) {
 		t.Errorf("checkpoints are kept for %v, %v", checkpoints, err)
 	}
 	for _, wrong := range [][]string{
-		{"--keep-artifacts", "0"}, {"--keep-logs", "-1h"}, {"--logs-max", "much"}, {"--keep-checkpoints", "-1h"}, {"--keep-checkpoints", "1s"},
+		{"--keep-artifacts", "0"}, {"--keep-logs", "-1h"}, {"--logs-max", "much"}, {"--keep-checkpoints", "-1h"}, {"--keep-checkpoints", "1s"}, {"--keep-code", "1s"},
 	} {
 		if _, _, err := parse(wrong...); err == nil {
 			t.Errorf("%v was taken", wrong)

@@ -135,7 +135,7 @@ func (d *Dispatch) named(c *cursor) *Dispatch {
 }
 
 // recipe writes a Recipe: c argv, e environment, d directory, i standard input, t timeout, s stall timeout, g grace,
-// p proposer, m memory, o open files, u processor time, k how long checkpoints are kept, x secrets (references).
+// p proposer, m memory, o open files, u processor time, k and K how long checkpoints and source trees are kept, x secrets (references).
 func (w *wire) recipe(r *spec.Recipe) {
 	mark := w.openMap()
 	fieldTexts(w, "c", r.Argv)
@@ -150,6 +150,7 @@ func (w *wire) recipe(r *spec.Recipe) {
 	fieldInt(w, "o", r.Limits.OpenFiles)
 	fieldInt(w, "u", r.Limits.CPU)
 	fieldInt(w, "k", r.KeepCheckpoints)
+	fieldInt(w, "K", r.KeepCode)
 	fieldList(w, "x", r.Secrets, (*wire).secret)
 	w.closeMap(mark)
 }
@@ -181,6 +182,8 @@ func (c *cursor) recipe(r *spec.Recipe) {
 			r.Limits.CPU = time.Duration(c.int())
 		case "k":
 			r.KeepCheckpoints = time.Duration(c.int())
+		case "K":
+			r.KeepCode = time.Duration(c.int())
 		case "x":
 			r.Secrets = list(c, c.secret)
 		default:

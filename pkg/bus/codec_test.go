@@ -222,7 +222,7 @@ func TestMessageRoundTrip(t *testing.T) {
 				Limits: spec.ProcessLimits{
 					Memory: drawInt64(t, "memory"), OpenFiles: int(drawInt64(t, "files")), CPU: time.Duration(drawInt64(t, "cpu")),
 				},
-				KeepCheckpoints: time.Duration(drawInt64(t, "checkpoints")),
+				KeepCheckpoints: time.Duration(drawInt64(t, "checkpoints")), KeepCode: time.Duration(drawInt64(t, "code")),
 				Secrets: drawList(t, "secrets", func(t *rapid.T) spec.Secret {
 					return spec.Secret{Name: drawText(t, "name"), Env: drawText(t, "variable"), File: drawText(t, "file")}
 				}),

@@ -49,8 +49,10 @@ type Options struct {
 	ExitWhenStopped bool
 	// Streams say how streams are made.
 	Streams bus.StreamOptions
-	// KeepCheckpoints is how long workers keep checkpoints after their last change; 0: as each worker says.
+	// KeepCheckpoints is how long workers keep checkpoints after their last change, KeepCode source trees after their last use;
+	// 0: as each worker says.
 	KeepCheckpoints time.Duration
+	KeepCode        time.Duration
 	// LeaderTTL is how long the leader's lease lasts; kv.LeaseTTLDefault by default.
 	LeaderTTL time.Duration
 	// LeaseTTL, WorkerTTL and HookTimeout are those of the engine and the hooks; zero means their defaults. A lease must last

@@ -99,6 +99,7 @@ func (l *leader) dispatch(t *spec.Task) *bus.Dispatch {
 		return nil
 	}
 	recipe.KeepCheckpoints = cmp.Or(l.keepCheckpoints, recipe.KeepCheckpoints)
+	recipe.KeepCode = cmp.Or(l.keepCode, recipe.KeepCode)
 	return &bus.Dispatch{
 		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,

@@ -63,7 +63,7 @@ type leader struct {
 	tick      func(spec.EngineTime) // told the engine time of each turn
 	metrics   *metrics
 
-	keepCheckpoints time.Duration // as recipes say it
+	keepCheckpoints, keepCode time.Duration // as recipes say it
 }
 
 // follower is told of every commit, after it: on the loop's goroutine, so it must be quick.

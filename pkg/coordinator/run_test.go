@@ -34,19 +34,19 @@ func TestTreeRunsToItsEnd(t *testing.T) {
 	w.checkStored(wf.size())
 }
 
-// Every task says how long its run keeps checkpoints.
-func TestRecipesSayHowLongCheckpointsAreKept(t *testing.T) {
+// Every task says how long its run keeps checkpoints and source trees.
+func TestRecipesSayHowLongIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	wf := newTree(2, 2)
 	var wrong atomic.Int64
 	w.work(2, func(ctx context.Context, a spec.Attempt) (spec.TaskResult, error) {
-		if a.Recipe.KeepCheckpoints != 36*time.Hour {
+		if a.Recipe.KeepCheckpoints != 36*time.Hour || a.Recipe.KeepCode != time.Hour {
 			wrong.Add(1)
 		}
 		return wf.grow(ctx, a)
 	})
-	end := w.coordinate(wf, func(o *Options) { o.KeepCheckpoints = 36 * time.Hour }).wait(t)
+	end := w.coordinate(wf, func(o *Options) { o.KeepCheckpoints, o.KeepCode = 36*time.Hour, time.Hour }).wait(t)
 	if end.err != nil || end.status.Counts.Completed != wf.size() || wrong.Load() != 0 {
 		t.Errorf("%d of %d recipes say otherwise: %+v, %v", wrong.Load(), wf.size(), end.status, end.err)
 	}

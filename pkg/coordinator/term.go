@@ -117,7 +117,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 		watermark: f.watermark, marked: f.watermark, resultsID: f.meta.ResultsID, rules: rulesOf(cfg), proofDue: true,
 		timed: f.time, clock: engineClock{engine: f.time, last: c.host.Now()}, heard: c.host.Now(),
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL, resultMax: cfg.Limits.Size.Result,
-		keepCheckpoints: c.o.KeepCheckpoints, hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
+		keepCheckpoints: c.o.KeepCheckpoints, keepCode: c.o.KeepCode, hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
 		stalls: newStallWatch(c.broken), weight: cfg.Weight, metrics: c.metrics,
 	}
 	t.leader.courier = newCourier(c.ports.doorbell, c.blobs, t.leader.unpublishable, c.log, c.host)

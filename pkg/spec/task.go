@@ -305,6 +305,8 @@ type Recipe struct {
 	Limits ProcessLimits
 	// KeepCheckpoints is how long checkpoints of the task's run are kept after their last change; 0: as the worker says.
 	KeepCheckpoints time.Duration
+	// KeepCode is how long a worker keeps a source tree of the run after its last use; 0: while it has room.
+	KeepCode time.Duration
 	// Proposer marks a command whose standard output is child specs (a JSON list, or one JSON object a line) and whose
 	// failures are planning failures.
 	Proposer bool

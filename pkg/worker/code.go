@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,11 @@ type codeCache struct {
 
 func (c *codeCache) path(b spec.Blob) string { return filepath.Join(c.dir, b.Digest.String()) }
 
+// keepSuffix ends the name of the note that says how long a bundle is kept after its last use: as the run says that used it last.
+const keepSuffix = ".keep"
+
 // get returns a bundle, nil when the disk does not give what its name says.
-func (c *codeCache) get(b spec.Blob) []byte {
+func (c *codeCache) get(b spec.Blob, keep time.Duration) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bundle, err := os.ReadFile(c.path(b))
@@ -42,12 +46,46 @@ func (c *codeCache) get(b spec.Blob) []byte {
 		return nil
 	}
 	now := time.Now()
-	_ = os.Chtimes(c.path(b), now, now) // the last use; without it the bundle is evicted too early
+	_ = os.Chtimes(c.path(b), now, now)            // the last use; without it the bundle is evicted too early
+	_ = writeRetention(c.path(b)+keepSuffix, keep) // without it what was noted before holds
 	return bundle
 }
 
+// expire removes bundles that were not used for as long as they are kept.
+func (c *codeCache) expire(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entries, _ := os.ReadDir(c.dir) // there is none before the first bundle
+	for _, entry := range entries {
+		name, isNote := strings.CutSuffix(entry.Name(), keepSuffix)
+		if !isNote {
+			continue
+		}
+		bundle := filepath.Join(c.dir, name)
+		status, err := os.Stat(bundle)
+		if err == nil && now.Sub(status.ModTime()) < readRetention(bundle+keepSuffix) {
+			continue
+		}
+		if err := removeBundle(bundle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeBundle removes a bundle and its note, either of which may be missing; the note last, so that a crash leaves no bundle
+// without.
+func removeBundle(path string) error {
+	for _, file := range []string{path, path + keepSuffix} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 // put keeps a bundle, and removes those that were not used for the longest time as far as there is no room.
-func (c *codeCache) put(b spec.Blob, bundle []byte) error {
+func (c *codeCache) put(b spec.Blob, bundle []byte, keep time.Duration) error {
 	if c.max < 0 || b.Size > c.max {
 		return nil
 	}
@@ -63,6 +101,9 @@ func (c *codeCache) put(b spec.Blob, bundle []byte) error {
 	if err := os.WriteFile(unfinished, bundle, 0o444); err != nil {
 		return errors.Join(err, os.Remove(unfinished))
 	}
+	if err := writeRetention(c.path(b)+keepSuffix, keep); err != nil {
+		return errors.Join(err, os.Remove(unfinished))
+	}
 	return os.Rename(unfinished, c.path(b))
 }
 
@@ -74,6 +115,9 @@ func (c *codeCache) makeRoom(size int64) error {
 	}
 	var files []fs.FileInfo
 	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) == keepSuffix {
+			continue
+		}
 		status, err := entry.Info()
 		if err != nil {
 			return err
@@ -85,7 +129,7 @@ func (c *codeCache) makeRoom(size int64) error {
 		if size -= file.Size(); size >= 0 && filepath.Ext(file.Name()) == "" {
 			continue
 		}
-		if err := os.Remove(filepath.Join(c.dir, file.Name())); err != nil {
+		if err := removeBundle(filepath.Join(c.dir, file.Name())); err != nil {
 			return err
 		}
 	}
@@ -95,7 +139,8 @@ func (c *codeCache) makeRoom(size int64) error {
 // fetchCode gets the bundle of an attempt's source tree, from the disk or from the object store.
 func (w *worker) fetchCode(a *attempt) error {
 	b := a.dispatch.Task.Code.Bundle
-	if a.bundle = w.code.get(b); a.bundle != nil {
+	keep := a.dispatch.Recipe.KeepCode
+	if a.bundle = w.code.get(b, keep); a.bundle != nil {
 		w.metrics.codeHits.Inc()
 		return nil
 	}
@@ -104,7 +149,7 @@ func (w *worker) fetchCode(a *attempt) error {
 		return err
 	}
 	w.metrics.codeMisses.Inc()
-	if err := w.code.put(b, bundle); err != nil {
+	if err := w.code.put(b, bundle, keep); err != nil {
 		w.log.Warn("cannot keep a bundle of code: the next attempt fetches it again", "bundle", b.Digest, "error", err)
 	}
 	a.bundle = bundle

@@ -88,7 +88,7 @@ func TestTheCodeCacheIsBounded(t *testing.T) {
 	c := codeCache{dir: t.TempDir(), max: 25}
 	put := func(text string) spec.Blob {
 		b := spec.BlobOf([]byte(text))
-		if err := c.put(b, []byte(text)); err != nil {
+		if err := c.put(b, []byte(text), 0); err != nil {
 			t.Fatal(err)
 		}
 		return b
@@ -102,14 +102,58 @@ func TestTheCodeCacheIsBounded(t *testing.T) {
 	first, second := put("0123456789"), put("abcdefghij")
 	age(first, 2*time.Hour)
 	age(second, time.Hour)
-	if c.get(first) == nil { // it is used again
+	if c.get(first, 0) == nil { // it is used again
 		t.Fatal("what was put is not there")
 	}
 	third := put("9876543210")
-	if c.get(first) == nil || c.get(second) != nil || c.get(third) == nil {
+	if c.get(first, 0) == nil || c.get(second, 0) != nil || c.get(third, 0) == nil {
 		t.Error("another bundle than the one not used for the longest time made room")
 	}
-	if large := put("this is larger than all the room there is"); c.get(large) != nil || c.get(third) == nil {
+	if large := put("this is larger than all the room there is"); c.get(large, 0) != nil || c.get(third, 0) == nil {
 		t.Error("a bundle larger than the cache was kept")
+	}
+}
+
+// TestTheCodeCacheForgets: a bundle is kept after its last use for as long as the run says that used it last, which a restart
+// does not change; where none says anything, while there is room.
+func TestTheCodeCacheForgets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := codeCache{dir: dir, max: 1 << 20}
+	put := func(text string, keep time.Duration) spec.Blob {
+		b := spec.BlobOf([]byte(text))
+		if err := c.put(b, []byte(text), keep); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	brief, patient, silent, shared := put("brief", time.Hour), put("patient", 48*time.Hour), put("silent", 0), put("shared", time.Hour)
+	c.get(shared, 48*time.Hour)
+	c = codeCache{dir: dir, max: 1 << 20}
+	for _, step := range []struct {
+		after  time.Duration
+		stay   []spec.Blob
+		forgot []spec.Blob
+	}{
+		{30 * time.Minute, []spec.Blob{brief, patient, silent, shared}, nil},
+		{2 * time.Hour, []spec.Blob{patient, silent, shared}, []spec.Blob{brief}},
+		{50 * time.Hour, []spec.Blob{silent}, []spec.Blob{patient, shared}},
+	} {
+		if err := c.expire(time.Now().Add(step.after)); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range step.stay {
+			if _, err := os.Stat(c.path(b)); err != nil {
+				t.Errorf("after %v: %v", step.after, err)
+			}
+		}
+		for _, b := range step.forgot {
+			if _, err := os.Stat(c.path(b)); err == nil {
+				t.Errorf("after %v: %s is there", step.after, b)
+			}
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("%v are left, %v", entries, err)
 	}
 }

@@ -43,6 +43,9 @@ func (w *worker) startSweeps() (stop func()) {
 // sweep removes what was not changed for too long. A directory of an attempt that this worker holds stays; others below a
 // shared root are told by their age alone, so that age is meant to be longer than any task lives.
 func (w *worker) sweep(ctx context.Context, now time.Time) {
+	if err := w.code.expire(now); err != nil {
+		w.log.Warn("cannot remove a bundle of code that is kept no longer", "error", err)
+	}
 	held := w.heldDirs()
 	for _, run := range w.runDirs() {
 		w.sweepRun(ctx, runSweep{dir: run, keep: w.o.KeepAttempts, keepCheckpoints: retentionIn(run), now: now, held: held})

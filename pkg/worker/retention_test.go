@@ -112,7 +112,7 @@ func TestRetentionNote(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, keep := range []time.Duration{0, time.Hour, time.Hour, 90 * time.Minute, 0} {
-		if err := writeRetention(dir, keep); err != nil || retentionIn(dir) != keep {
+		if err := writeRetention(filepath.Join(dir, keepFileName), keep); err != nil || retentionIn(dir) != keep {
 			t.Errorf("%v: read as %v, %v", keep, retentionIn(dir), err)
 		}
 	}

@@ -33,15 +33,14 @@ func (w *worker) noteRetention(a *attempt, files attemptFiles) {
 	if keep > 0 && w.o.CheckpointRoot == "" {
 		w.laidOut.add(dir)
 	}
-	if err := writeRetention(dir, keep); err != nil {
+	if err := writeRetention(filepath.Join(dir, keepFileName), keep); err != nil {
 		w.log.Warn("cannot note how long checkpoints are kept: what was noted before holds", "run", a.ref.Run, "keep", keep, "error", err)
 	}
 }
 
-// writeRetention writes the note in a run's directory unless it says so already. One that a crash cuts short is empty: then
+// writeRetention writes a note unless it says so already. One that a crash cuts short is empty: then
 // nothing is removed until the next attempt writes it again.
-func writeRetention(dir string, keep time.Duration) error {
-	path := filepath.Join(dir, keepFileName)
+func writeRetention(path string, keep time.Duration) error {
 	if keep <= 0 {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -55,9 +54,12 @@ func writeRetention(dir string, keep time.Duration) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// retentionIn reads the note in a run's directory; 0 where there is none. What cannot be read is kept for ever, until it can.
-func retentionIn(dir string) time.Duration {
-	text, err := os.ReadFile(filepath.Join(dir, keepFileName))
+// retentionIn reads the note in a run's directory.
+func retentionIn(dir string) time.Duration { return readRetention(filepath.Join(dir, keepFileName)) }
+
+// readRetention reads a note; 0 where there is none. What it is of is kept for ever while it cannot be read.
+func readRetention(path string) time.Duration {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
