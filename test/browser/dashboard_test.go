@@ -211,6 +211,26 @@ func TestArtifactsAreFetched(t *testing.T) {
 	p.quiet()
 }
 
+// TestAllowanceIsShown: a task's details say what it and all below it may spend and have spent, and a task below whose that is.
+func TestAllowanceIsShown(t *testing.T) {
+	e := startEngine(t, search)
+	p := openPage(t, e.url()+"#run=quick&task=baseline", 1400, 900, "light")
+	p.sees(`/experiments\s*[1-9]\d* of 99/.test(document.querySelector('.allowance')?.textContent)`)
+	var below string
+	eventually(t, "there is a task below it", func() bool {
+		for _, task := range e.tasks("quick", "status=completed") {
+			if task.ID != "baseline" {
+				below = task.ID
+			}
+		}
+		return below != ""
+	})
+	other := openPage(t, e.url()+"#run=quick&task="+below, 1400, 900, "dark")
+	other.sees(`document.querySelector('.allowance')?.textContent.includes('draws on that of baseline')`)
+	other.click(".allowance button", "baseline")
+	other.sees(`document.querySelector('.details h2')?.textContent === 'baseline'`)
+}
+
 // TestTokenIsAskedFor: the page asks for a token where the API does, and says so when it is wrong.
 func TestTokenIsAskedFor(t *testing.T) {
 	const token = "operator-token-of-the-test"

@@ -36,6 +36,7 @@ function Body({ task, node, onSelect }) {
     ${task.attempt > 0 && html`<${Output} key=${`${task.id} ${task.attempt}`} id=${task.id} attempt=${task.attempt} decided=${finished(task)}
       objective=${state.run?.objective?.metric}>${task.result && html`<${Result} result=${task.result} />`}<//>`}
     ${finished(task) && html`<${Artifacts} key=${`left ${task.id} ${task.attempt}`} id=${task.id} />`}
+    <${Allowance} task=${task} onSelect=${onSelect} />
     <${Lineage} task=${task} onSelect=${onSelect} />
     <${Attempts} attempts=${task.attempts} />`;
 }
@@ -110,6 +111,22 @@ function Failure({ record }) {
     ${record.message && html`<p class="message">${record.message}</p>`}
     ${last && html`<pre tabindex="0" aria-label="Standard error">${plain(last)}</pre>`}
     <${Figures} of=${others} /></section>`;
+}
+
+// Allowance is what the task and all below it may spend, and have spent, or where it draws on another's.
+function Allowance({ task, onSelect }) {
+  const { allowance: a, purse } = task;
+  if (!a && !purse) return null;
+  const figure = (n) => short(Number(n.toPrecision(3)));
+  const rows = a ? [
+    ['experiments', a.experiments, a.limits.max_experiments, count],
+    ['GPU-hours', a.spent.gpu_hours, a.limits.max_gpu_hours, figure],
+    [a.spent.unit ? `cost, ${a.spent.unit}` : 'cost', a.spent.cost, a.limits.max_cost, figure],
+  ].filter(([, , most]) => most > 0) : [];
+  return html`<section class="allowance"><h3>Allowance</h3>
+    ${rows.length > 0 && html`<table class="figures-table"><tbody>${rows.map(([name, spent, most, shown]) => html`<tr key=${name}>
+      <th scope="row">${name}</th><td>${shown(spent)} of ${shown(most)}</td></tr>`)}</tbody></table>`}
+    ${purse && html`<p class="soft">It draws on that of <button class="plain" onClick=${() => onSelect(purse)}>${purse}</button>.</p>`}</section>`;
 }
 
 function Lineage({ task, onSelect }) {
