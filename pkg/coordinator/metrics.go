@@ -43,7 +43,7 @@ var (
 	descUsed = prometheus.NewDesc("autoresearch_budget_used_ratio",
 		"How much of a limit at which the run stops is used up: 1 is all of it.", []string{"budget"}, nil)
 	descLeaseTime  = prometheus.NewDesc("autoresearch_spent_lease_seconds", "For how long attempts have held slots.", nil, nil)
-	descGPUTime    = prometheus.NewDesc("autoresearch_spent_gpu_hours", "GPUs times the time for which attempts have held them.", nil, nil)
+	descGPUTime    = prometheus.NewDesc("autoresearch_spent_gpu_seconds", "GPUs times the time for which attempts have held them.", nil, nil)
 	descCost       = prometheus.NewDesc("autoresearch_spent_cost", "What the workflow's prices make of that, in their unit.", nil, nil)
 	descNATS       = prometheus.NewDesc("autoresearch_nats_connected", "1 while the coordinator is connected to NATS.", nil, nil)
 	descReconnects = prometheus.NewDesc("autoresearch_nats_reconnects_total", "Times the connection to NATS was lost and came back.", nil, nil)
@@ -185,7 +185,7 @@ func (m *metrics) collectDemand(ch chan<- prometheus.Metric, t *term, now time.T
 		ch <- prometheus.MustNewConstMetric(descUsed, prometheus.GaugeValue, used, budget)
 	}
 	for d, spent := range map[*prometheus.Desc]float64{
-		descLeaseTime: t.ledger.spent().LeaseTime.Seconds(), descGPUTime: t.ledger.spent().GPUTime.Hours(), descCost: t.ledger.spent().Cost.Units(),
+		descLeaseTime: t.ledger.spent().LeaseTime.Seconds(), descGPUTime: t.ledger.spent().GPUTime.Seconds(), descCost: t.ledger.spent().Cost.Units(),
 	} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, spent)
 	}
