@@ -238,8 +238,27 @@ func TestChildLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.crash()
-	if err := p.call(t.Context(), serviceLeader+".Counts", None{}, &None{}); !errors.Is(err, errChildEnded) {
+	if err := p.do(t.Context(), serviceLeader+".Counts", None{}); !errors.Is(err, errChildEnded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestCallGivenUp gives a call up whose reply still comes: it must go nowhere, which the race detector sees.
+func TestCallGivenUp(t *testing.T) {
+	t.Parallel()
+	o := small(t)
+	p, err := spawn(t.Context(), o.ChildCommand, "NATS server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	url, err := call[string](ctx, p, serviceNATS+".Start", NATSArgs{Dir: filepath.Join(t.TempDir(), "nats")})
+	if url != "" || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %q, %v", url, err)
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -65,9 +65,9 @@ func (r *Control) rounds(ctx context.Context, s *site, l led) error {
 	from := 0
 	for round := range s.o.Rounds {
 		for _, v := range verbs {
-			var took []time.Duration
 			args := ControlArgs{Verb: v.verb, From: from, Step: step, Times: r.Calls}
-			if err := l.ask(ctx, "Control", args, &took); err != nil {
+			took, err := ask[[]time.Duration](ctx, l, "Control", args)
+			if err != nil {
 				return err
 			}
 			v.timing.add(took)

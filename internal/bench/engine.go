@@ -44,7 +44,7 @@ func openEngine(ctx context.Context, a *arena) (_ side, err error) {
 	if a.o.CPUProfile != "" {
 		args.CPUProfile = a.o.CPUProfile + ".worker"
 	}
-	return e, e.worker.call(ctx, serviceWorker+".Start", args, &None{})
+	return e, e.worker.do(ctx, serviceWorker+".Start", args)
 }
 
 // do implements side: from the first submission to the last task whose completion is journaled.

@@ -34,7 +34,7 @@ func (s *site) lead(ctx context.Context, args LeadArgs) (led, error) {
 		return led{}, err
 	}
 	args.URL = s.url
-	return led{p}, p.call(ctx, serviceLeader+".Lead", args, &None{})
+	return led{p}, p.do(ctx, serviceLeader+".Lead", args)
 }
 
 // discard ends the process as a crash does: nothing of the run is needed any more.
@@ -44,17 +44,26 @@ func (l led) discard() {
 	}
 }
 
-func (l led) ask(ctx context.Context, method string, args, reply any) error {
-	return l.call(ctx, serviceLeader+"."+method, args, reply)
+// ask asks the coordinator for something, as call does.
+func ask[Reply any](ctx context.Context, l led, method string, args any) (Reply, error) {
+	return call[Reply](ctx, l.process, serviceLeader+"."+method, args)
 }
 
 // do asks for something that has no reply.
 func (l led) do(ctx context.Context, method string, args any) error {
-	return l.ask(ctx, method, args, &None{})
+	return l.process.do(ctx, serviceLeader+"."+method, args)
 }
 
-func (l led) counts(ctx context.Context) (c engine.Counts, err error) {
-	return c, l.ask(ctx, "Counts", None{}, &c)
+func (l led) counts(ctx context.Context) (engine.Counts, error) {
+	return ask[engine.Counts](ctx, l, "Counts", None{})
+}
+
+// heap returns how many bytes live on the coordinator's heap.
+func (l led) heap(ctx context.Context) (int64, error) { return ask[int64](ctx, l, "Heap", None{}) }
+
+// finish waits until so many more tasks have finished and returns how long that took.
+func (l led) finish(ctx context.Context, tasks int) (time.Duration, error) {
+	return ask[time.Duration](ctx, l, "Finish", tasks)
 }
 
 // LeaderService is a coordinator.

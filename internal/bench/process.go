@@ -82,21 +82,29 @@ func (p *pipes) Close() error {
 	return errors.Join(errs...)
 }
 
-// call asks the child for something and waits for it, at most until ctx is done; the child then goes on until stop.
-func (p *process) call(ctx context.Context, method string, args, reply any) error {
-	asked := p.client.Go(method, args, reply, make(chan *rpc.Call, 1))
+// call asks a child for something and waits for its reply, at most until ctx is done; the child then goes on until stop,
+// and what it replies later goes nowhere.
+func call[Reply any](ctx context.Context, p *process, method string, args any) (reply Reply, err error) {
+	var late Reply // written by the client's goroutine, also after this has returned
+	asked := p.client.Go(method, args, &late, make(chan *rpc.Call, 1))
 	select {
 	case <-asked.Done:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return reply, context.Cause(ctx)
 	}
 	if errors.Is(asked.Error, rpc.ErrShutdown) || errors.Is(asked.Error, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: %w", p.name, errChildEnded)
+		return reply, fmt.Errorf("%s: %w", p.name, errChildEnded)
 	}
 	if asked.Error != nil {
-		return fmt.Errorf("%s: %s: %w", p.name, method, asked.Error)
+		return reply, fmt.Errorf("%s: %s: %w", p.name, method, asked.Error)
 	}
-	return nil
+	return late, nil
+}
+
+// do asks the child for something that has no reply, as call does.
+func (p *process) do(ctx context.Context, method string, args any) error {
+	_, err := call[None](ctx, p, method, args)
+	return err
 }
 
 // errChildEnded ends a row one of whose processes is gone.

@@ -75,7 +75,7 @@ func openRaw(ctx context.Context, a *arena) (_ side, err error) {
 		return nil, err
 	}
 	args := RawWorkArgs{URL: a.url, Load: a.load}
-	if err := r.worker.call(ctx, serviceRawWorker+".Start", args, &None{}); err != nil {
+	if err := r.worker.do(ctx, serviceRawWorker+".Start", args); err != nil {
 		return nil, err
 	}
 	return r, r.consume(ctx, rawResults, a.load.Window, jetstream.AckNonePolicy, r.onResult)
@@ -149,7 +149,7 @@ func (r *rawSide) check(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := r.worker.call(ctx, serviceRawWorker+".Check", None{}, &None{}); err != nil {
+	if err := r.worker.do(ctx, serviceRawWorker+".Check", None{}); err != nil {
 		return err
 	}
 	stream, err := r.js.Stream(ctx, rawTasks)

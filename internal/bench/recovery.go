@@ -125,8 +125,7 @@ func (v *victim) prepare(ctx context.Context) error {
 	if err := v.led.do(ctx, "Pause", false); err != nil {
 		return err
 	}
-	var took time.Duration
-	if err := v.led.ask(ctx, "Finish", v.result.Tasks/10, &took); err != nil {
+	if _, err := v.led.finish(ctx, v.result.Tasks/10); err != nil {
 		return err
 	}
 	v.say("%d tasks, a tenth of them finished, in %v", v.result.Tasks, time.Since(began).Round(time.Millisecond))
@@ -135,8 +134,7 @@ func (v *victim) prepare(ctx context.Context) error {
 
 // round kills the coordinator while the worker is busy and waits for the first task that another one dispatches.
 func (v *victim) round(ctx context.Context) (time.Duration, error) {
-	var took time.Duration
-	if err := v.led.ask(ctx, "Finish", v.result.Tasks/50+1, &took); err != nil {
+	if _, err := v.led.finish(ctx, v.result.Tasks/50+1); err != nil {
 		return 0, err
 	}
 	c, err := v.led.counts(ctx)
@@ -144,8 +142,8 @@ func (v *victim) round(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	v.result.Finished = c.Completed
-	var epoch uint64
-	if err := v.led.ask(ctx, "Epoch", None{}, &epoch); err != nil {
+	epoch, err := ask[uint64](ctx, v.led, "Epoch", None{})
+	if err != nil {
 		return 0, err
 	}
 	began := time.Now()

@@ -81,7 +81,7 @@ func (s *site) work(ctx context.Context, slots int) (stop func() error, err erro
 		return nil, err
 	}
 	args := WorkArgs{URL: s.url, Dir: s.path("worker"), Slots: slots}
-	if err := p.call(ctx, serviceWorker+".Start", args, &None{}); err != nil {
+	if err := p.do(ctx, serviceWorker+".Start", args); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p.stop, nil
@@ -108,13 +108,13 @@ func (at *ScaleAt) fill(ctx context.Context, s *site) (err error) {
 	if err := at.led.do(ctx, "Pause", true); err != nil {
 		return err
 	}
-	if err := at.led.ask(ctx, "Heap", None{}, &at.empty); err != nil {
+	if at.empty, err = at.led.heap(ctx); err != nil {
 		return err
 	}
 	if err := at.led.do(ctx, "Fill", at.Queued); err != nil {
 		return err
 	}
-	if err := at.led.ask(ctx, "Heap", None{}, &at.full); err != nil {
+	if at.full, err = at.led.heap(ctx); err != nil {
 		return err
 	}
 	at.BytesPerTask = float64(at.full-at.empty)/float64(at.Queued) - payloadDefault
@@ -149,7 +149,7 @@ func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 	}
 	var took time.Duration
 	for _, tasks := range []int{at.Tasks/10 + 1, at.Tasks} {
-		if err := at.led.ask(ctx, "Finish", tasks, &took); err != nil {
+		if took, err = at.led.finish(ctx, tasks); err != nil {
 			return 0, err
 		}
 	}
@@ -161,8 +161,8 @@ func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 
 // weigh finds what a finished task takes: the queue has its old length, and beside it is what has finished meanwhile.
 func (at *ScaleAt) weigh(ctx context.Context) error {
-	var now int64
-	if err := at.led.ask(ctx, "Heap", None{}, &now); err != nil {
+	now, err := at.led.heap(ctx)
+	if err != nil {
 		return err
 	}
 	c, err := at.led.counts(ctx)

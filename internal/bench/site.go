@@ -76,7 +76,7 @@ func (s *site) serve(ctx context.Context, when syncing) (err error) {
 		return err
 	}
 	args := NATSArgs{Dir: filepath.Join(s.dir, "nats"), SyncAlways: when.always, SyncInterval: when.interval}
-	if err := s.server.call(ctx, serviceNATS+".Start", args, &s.url); err != nil {
+	if s.url, err = call[string](ctx, s.server, serviceNATS+".Start", args); err != nil {
 		return err
 	}
 	return s.keepStream(ctx)
