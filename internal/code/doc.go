@@ -28,6 +28,9 @@ func (l Limits) withDefaults() Limits {
 	return Limits{Bytes: cmp.Or(l.Bytes, BytesDefault), Files: cmp.Or(l.Files, FilesDefault)}
 }
 
+// FilesMax is how many files and links a worker unpacks, whatever the workflow allows.
+const FilesMax = 1_000_000
+
 // errLimit: the tree is too large.
 var errLimit = errors.New("too large")
 

@@ -23,7 +23,9 @@ type Commit struct {
 	Limits     Limits
 }
 
-// fullHash is what a commit is called once and for all.
+// IsFullHash reports whether a revision is what a commit is called once and for all.
+func IsFullHash(revision string) bool { return fullHash.MatchString(revision) }
+
 var fullHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // Pack fetches the commit and returns its bundle and full hash. It needs the program git, and runs nothing that the repository
@@ -90,7 +92,7 @@ func (g git) commit(ctx context.Context, revision string) (string, error) {
 		return "", fmt.Errorf("there is no such commit: %w", err)
 	}
 	hash := strings.TrimSpace(string(out))
-	if !fullHash.MatchString(hash) {
+	if !IsFullHash(hash) {
 		return "", fmt.Errorf("git says %.80q where a commit's hash is expected", hash)
 	}
 	return hash, nil

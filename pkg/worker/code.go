@@ -167,14 +167,11 @@ func (w *worker) unpackCode(a *attempt, files attemptFiles) error {
 	if err := makeDir(files.code); err != nil {
 		return err
 	}
-	limits := code.Limits{Bytes: a.dispatch.Task.Code.Bundle.Size, Files: codeFilesMax}
+	limits := code.Limits{Bytes: a.dispatch.Task.Code.Bundle.Size, Files: code.FilesMax}
 	err := code.Unpack(a.bundle, files.code, limits)
 	a.bundle = nil
 	return err
 }
-
-// codeFilesMax is how many files a worker unpacks whatever the workflow allows.
-const codeFilesMax = 1_000_000
 
 // removeCode removes the source tree of an attempt that has ended: its bundle is kept.
 func (w *worker) removeCode(a *attempt) {

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -36,12 +35,9 @@ func (r *reader) codeKeys(c *Code) keys {
 		"git":       func(n *node, field string) { c.Git = r.repository(n, field) },
 		"commit":    func(n *node, field string) { c.Commit = r.commit(n, field) },
 		"max_bytes": func(n *node, field string) { c.Limits.Bytes = r.size(n, field) },
-		"max_files": func(n *node, field string) { c.Limits.Files = r.integer(n, field, 1, codeFilesMax) },
+		"max_files": func(n *node, field string) { c.Limits.Files = r.integer(n, field, 1, code.FilesMax) },
 	}
 }
-
-// codeFilesMax is what workers unpack.
-const codeFilesMax = 1_000_000
 
 // code reads the section of that name.
 func (r *reader) code(n *node, field string) *Code {
@@ -95,11 +91,9 @@ func hasSecret(u *url.URL) bool {
 	return password || u.Scheme == "https" || u.Scheme == "http"
 }
 
-var commitHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-
 func (r *reader) commit(n *node, field string) string {
 	hash := r.text(n, field)
-	if hash != "" && !commitHash.MatchString(hash) {
+	if hash != "" && !code.IsFullHash(hash) {
 		r.refuse(n.at, field, "%q is not the full hash of a commit (git rev-parse HEAD): anything shorter may name another one day", hash)
 	}
 	return hash
