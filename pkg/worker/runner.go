@@ -132,18 +132,14 @@ func (w *worker) finish(a *attempt, o outcome) {
 	w.metrics.ended(a.pool.class, o, now.Sub(a.started))
 	w.noteOutcome(a, o, now)
 	if o.discarded {
-		w.notes.dropped(a.ref, o.ending())
-		w.ledger.drop(a)
-		w.ledger.letGo(a)
+		w.discard(a, o)
 		return
 	}
 	report := w.report(a, o, now)
 	r, err := w.newResult(a, report, now.Sub(a.started))
 	if err != nil { // what was encoded once can be encoded again
 		w.log.Error("cannot encode a result: the task will run again", "run", a.ref.Run, "task", a.ref.Task, "error", err)
-		w.notes.dropped(a.ref, o.ending())
-		w.ledger.drop(a)
-		w.ledger.letGo(a)
+		w.discard(a, o)
 		return
 	}
 	r.ending = o.ending()
@@ -153,6 +149,13 @@ func (w *worker) finish(a *attempt, o outcome) {
 	} else {
 		w.larges.add(r)
 	}
+}
+
+// discard lets go of an attempt whose result goes nowhere.
+func (w *worker) discard(a *attempt, o outcome) {
+	w.notes.dropped(a.ref, o.ending())
+	w.ledger.drop(a)
+	w.ledger.letGo(a)
 }
 
 // report completes the result with what the worker knows and encodes it. A result that cannot be sent becomes a failure
