@@ -165,8 +165,7 @@ func (g *ledger) follow(c *committed) {
 	}
 	g.take(c.purses)
 	g.last = *c
-	g.last.purses = nil
-	g.last.changed, g.last.parts, g.last.acts = nil, nil, nil
+	g.last.changed, g.last.parts, g.last.acts, g.last.purses = nil, nil, nil, nil
 }
 
 // score notes a finished task's value of the objective and compares it with the best so far.

@@ -184,10 +184,11 @@ func (m *metrics) collectDemand(ch chan<- prometheus.Metric, t *term, now time.T
 	for budget, used := range t.used() {
 		ch <- prometheus.MustNewConstMetric(descUsed, prometheus.GaugeValue, used, budget)
 	}
-	for d, spent := range map[*prometheus.Desc]float64{
-		descLeaseTime: t.ledger.spent().LeaseTime.Seconds(), descGPUTime: t.ledger.spent().GPUTime.Seconds(), descCost: t.ledger.spent().Cost.Units(),
+	spent := t.ledger.spent()
+	for d, value := range map[*prometheus.Desc]float64{
+		descLeaseTime: spent.LeaseTime.Seconds(), descGPUTime: spent.GPUTime.Seconds(), descCost: spent.Cost.Units(),
 	} {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, spent)
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
 	}
 	for class, c := range t.demands(now) {
 		gauge(descSlots, c.slots, class)
