@@ -129,8 +129,8 @@ func (r *round) deliver(b *inbox, done engine.HookDone) {
 	}
 }
 
-// leave gives the round up if the hook under way began before then, and returns its task; else it returns nil and when
-// to look again.
+// leave gives the round up if the hook under way has taken as long as the limit, and returns its task; else it returns nil and
+// when to look again.
 func (r *round) leave(now time.Time, limit time.Duration) (hung *spec.Task, again time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,9 +12,9 @@ type class struct {
 	name      string
 	ready     pqueue[queued]
 	leases    int // dispatched and running tasks of the class
-	unclaimed int // dispatched ones
-	parked    int // queued tasks that are not ready, because a purse does not let them begin
 	away      int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
+	unclaimed int // the dispatched ones
+	parked    int // queued tasks that are not ready, because a purse does not let them begin
 	slots     int // what workers offer this run: the slots of its attempts that they hold (a base's: in any of its classes), and free ones
 	total     int // all that workers offer any run
 	share     int // how many of them are this run's

@@ -40,8 +40,8 @@ type Engine struct {
 	parkedBy *purse   // that parked one last
 
 	streak  streak // how the last tasks ended
-	limited bool   // it is for a limit of the run
 	halted  string // why dispatching stopped for good in this process: a limit or a stop rule; "" while it goes on
+	limited bool   // that is a limit of the run
 	counts  Counts
 	status  spec.Status // at the last Collect
 
