@@ -37,15 +37,14 @@ func (l *leader) batches(tasks []*spec.Task) (messages [][]*bus.Dispatch) {
 		}
 		b, size := filling[d.Class], len(d.Task.Payload)+len(d.Recipe.Stdin)
 		if b == nil {
-			b = &batch{room: min(l.engine.Batch(d.Class, countOf(tasks, d.Class)), bus.BatchMax)}
+			b = &batch{room: min(l.engine.Batch(d.Class, countOf(tasks, d.Class)), bus.BatchMax), at: -1}
 			filling[d.Class] = b
 		}
-		if b.count == b.room || b.size+size > batchBytes || b.count == 0 {
-			*b = batch{room: b.room, at: len(messages)}
+		if b.at < 0 || len(messages[b.at]) == b.room || b.size+size > batchBytes {
+			b.at, b.size = len(messages), 0
 			messages = append(messages, nil)
 		}
 		messages[b.at] = append(messages[b.at], d)
-		b.count++
 		b.size += size
 	}
 	return messages
@@ -53,10 +52,9 @@ func (l *leader) batches(tasks []*spec.Task) (messages [][]*bus.Dispatch) {
 
 // batch is the message of a class to which dispatches are added.
 type batch struct {
-	room  int // for so many dispatches
-	at    int // its place among the turn's messages
-	count int
-	size  int // about, in bytes
+	room int // for so many dispatches
+	at   int // its place among the turn's messages; -1 before the first
+	size int // about, in bytes
 }
 
 // countOf counts the tasks of a class.
