@@ -190,18 +190,20 @@ func (c *call) reach(r route) error {
 		return problem(CodeUnknownRun, "no run %q here", name)
 	}
 	c.run = run
+	if err = c.reachLeader(); !passes(err) || c.forwarded() {
+		return err
+	}
 	patience, cancel := context.WithTimeout(c.Context(), c.server.leaders.patience)
 	defer cancel()
-	for {
-		if err = c.reachLeader(); err == nil || !passes(err) || c.forwarded() {
-			return err
-		}
+	for passes(err) {
 		select {
 		case <-patience.Done():
 			return err
 		case <-time.After(leaderPoll):
+			err = c.reachLeader()
 		}
 	}
+	return err
 }
 
 // reachLeader takes a view of the run, or hands the request to the coordinator that leads it.
