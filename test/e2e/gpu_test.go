@@ -5,7 +5,6 @@ package e2e
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -59,13 +58,7 @@ initial:
 		"--dir", f.newWorkerDir(), "--slots", "auto", "--class", "h100x1", "--label", "zone=a", "--gpu-release", "200ms")
 	await := func(want string, args ...string) {
 		t.Helper()
-		eventually(t, strings.Join(args, " ")+" says "+want, func() string {
-			text := ask(t, append(args, "--server", coordinator.url)...)
-			if !strings.Contains(text, want) {
-				return text
-			}
-			return ""
-		})
+		awaitSays(t, coordinator.url, want, args...)
 	}
 	await("completed", "show", "first")
 	await("1 x NVIDIA H100, driver 580.65", "show", "first")

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"strings"
 	"testing"
 )
 
@@ -34,13 +33,7 @@ initial:
 	}
 	await := func(want string, args ...string) {
 		t.Helper()
-		eventually(t, strings.Join(args, " ")+" says "+want, func() string {
-			text := ask(t, append(args, "--server", coordinator.url)...)
-			if !strings.Contains(text, want) {
-				return text
-			}
-			return ""
-		})
+		awaitSays(t, coordinator.url, want, args...)
 	}
 	worker("a")
 	await("completed", "show", "anywhere1")

@@ -36,6 +36,17 @@ func askRuns(t *testing.T, server string) map[string]registered {
 	return runs
 }
 
+// awaitLeads waits until the server leads the run, with as many experiments running.
+func awaitLeads(t *testing.T, server, run string, running int) {
+	t.Helper()
+	eventually(t, server+" leads "+run, func() string {
+		if r := askRuns(t, server)[run]; r.Role != "leader" || r.Counts.Running != running {
+			return fmt.Sprintf("%+v", r)
+		}
+		return ""
+	})
+}
+
 // cluster is a NATS server with two coordinators that serve every registered run.
 type cluster struct {
 	nats         *natsServer

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -61,12 +60,7 @@ func TestRunIsChanged(t *testing.T) {
 	}
 	c.coordinators[leader].kill()
 	next := c.servers[1-leader]
-	eventually(t, "the other leads", func() string {
-		if r := askRuns(t, next)["a"]; r.Role != "leader" || r.Counts.Running != 3 {
-			return fmt.Sprintf("%+v", r)
-		}
-		return ""
-	})
+	awaitLeads(t, next, "a", 3)
 	if after := askChanges(t, next, "a"); !slices.Equal(after, changes) {
 		t.Errorf("changes after the failover %q, before %q", after, changes)
 	}

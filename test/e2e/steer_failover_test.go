@@ -55,12 +55,7 @@ func TestSteeringSurvivesFailover(t *testing.T) {
 	leader := slices.IndexFunc(c.coordinators[:], func(p *process) bool { return strings.Contains(p.output.String(), "msg=leading") })
 	c.coordinators[leader].kill()
 	next := c.servers[1-leader]
-	eventually(t, "the other leads", func() string {
-		if r := askRuns(t, next)["a"]; r.Role != "leader" || r.Counts.Running != 3 {
-			return fmt.Sprintf("%+v", r)
-		}
-		return ""
-	})
+	awaitLeads(t, next, "a", 3)
 	if after := askChanges(t, next, "a"); !slices.Equal(after, before) {
 		t.Errorf("changes after the failover %q, before %q", after, before)
 	}

@@ -18,6 +18,18 @@ func ask(t *testing.T, args ...string) string {
 	return p.output.String()
 }
 
+// awaitSays waits until a command that asks the server says what is wanted.
+func awaitSays(t *testing.T, server, want string, args ...string) {
+	t.Helper()
+	eventually(t, strings.Join(args, " ")+" says "+want, func() string {
+		text := ask(t, append(args, "--server", server)...)
+		if !strings.Contains(text, want) {
+			return text
+		}
+		return ""
+	})
+}
+
 // counts of a run, as status says them.
 type counts struct{ Queued, Running, Completed, Cancelled int }
 
