@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestFreePorts checks that ports are given out once, and are free.
+// TestFreePorts checks that ports are given out once, and are free: but for one that another program took meanwhile.
 func TestFreePorts(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -19,14 +19,20 @@ func TestFreePorts(t *testing.T) {
 		}
 		seen[port] = true
 	}
+	free := 0
 	for port := range seen {
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
-			t.Fatal(err)
+			t.Log(err)
+			continue
 		}
+		free++
 		if err := listener.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+	if free < len(seen)-1 {
+		t.Errorf("of ports %v %d are free", seen, free)
 	}
 }
 
