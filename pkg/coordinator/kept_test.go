@@ -81,7 +81,7 @@ func TestAKeptRunIsRecovered(t *testing.T) {
 	for end := 1; end <= len(journal); end++ {
 		f := recoverKept(t, journal[:end], nil)
 		e := engine.New(engine.Config{Budget: 2, Hooks: true, LeaseTTL: time.Minute, WorkerTTL: time.Minute, Seed: 1})
-		e.Restore(f.meta, 0, 0)
+		e.Restore(f.meta, 0)
 		for _, folded := range f.inOrder() {
 			e.Load(folded.task)
 		}
@@ -122,7 +122,7 @@ func TestUnknownFieldsSurviveTheEngine(t *testing.T) {
 	}
 	f := recoverKept(t, [][]byte{data}, nil)
 	e := engine.New(engine.Config{Budget: 1, LeaseTTL: time.Minute, WorkerTTL: time.Minute, Seed: 1})
-	e.Restore(f.meta, 0, 0)
+	e.Restore(f.meta, 0)
 	e.Load(f.tasks["t"].task)
 	e.Recover(engine.Now{})
 	e.Step(engine.Now{}, engine.Begin{Resume: true})

@@ -204,18 +204,14 @@ func rulesOf(cfg engine.Config) *spec.Rules {
 // restore gives the fold to the engine, the ledger and the mirror: none of them changes a task that was handed over.
 func (t *term) restore(f *fold) {
 	e, order := t.leader.engine, f.inOrder()
-	finished := 0
 	for _, folded := range order {
 		if folded.seq > f.mirrored {
 			t.mirror.restore(folded)
 		}
-		if folded.task.State.Terminal() {
-			finished++
-		}
 	}
 	t.mirror.restoreBase(f.base)
 	join := t.c.host.Go(func() { t.ledger.restore(order) }) // beside the engine's: with a million tasks it takes seconds
-	e.Restore(f.meta, len(order)-finished, finished)
+	e.Restore(f.meta, len(order))
 	for _, folded := range order {
 		e.Load(folded.task)
 	}

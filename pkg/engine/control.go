@@ -36,13 +36,13 @@ func (e *Engine) cancel(now Now, ev Cancel) {
 // reach reports why nothing can be done to a task, or to its subtree. What is kept of a finished task does not tell its
 // version: a match asked of it is one that was seen before it finished.
 func (e *Engine) reach(id spec.TaskID, subtree bool, match uint64) error {
-	t, live := e.tasks[id]
+	k, ok := e.tasks[id]
 	switch {
-	case !e.Known(id):
+	case !ok:
 		return fmt.Errorf("task %q: %w", id, ErrUnknownTask)
-	case !live && !subtree:
+	case k.live == nil && !subtree:
 		return fmt.Errorf("task %q: %w", id, ErrFinished)
-	case match != 0 && (!live || t.Version() != match):
+	case match != 0 && (k.live == nil || k.live.Version() != match):
 		return fmt.Errorf("task %q: %w", id, ErrChanged)
 	}
 	return nil
@@ -63,7 +63,7 @@ func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
 	next := []spec.TaskID{id}
 	for len(next) > 0 {
 		id, next = next[0], next[1:]
-		if t, live := e.tasks[id]; live {
+		if t := e.tasks[id].live; t != nil {
 			found = append(found, t)
 		}
 		if subtree {

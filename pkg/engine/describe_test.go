@@ -216,7 +216,9 @@ func describeReply(r Reply) string {
 // describeLive renders all live tasks in order of arrival.
 func describeLive(e *Engine) string {
 	var live []*spec.Task
-	e.Each(func(t *spec.Task) { live = append(live, t) })
+	for _, t := range e.live() {
+		live = append(live, t.Task)
+	}
 	slices.SortFunc(live, func(a, b *spec.Task) int { return int(a.Seq) - int(b.Seq) })
 	var b strings.Builder
 	for _, t := range live {

@@ -14,8 +14,7 @@ type Engine struct {
 	cfg  Config
 	meta spec.Meta
 
-	tasks    map[spec.TaskID]*task // live
-	done     map[spec.TaskID]*done
+	tasks    map[spec.TaskID]known
 	kids     map[spec.TaskID][]spec.TaskID // the tree: by parent, which need not be known yet
 	renames  map[spec.TaskID]*renames
 	policies map[string]*policy
@@ -58,8 +57,7 @@ func New(cfg Config) *Engine {
 	e := &Engine{
 		cfg:      cfg,
 		meta:     spec.Meta{Status: spec.StatusRunning, NextSeq: 1, NextOrder: 1},
-		tasks:    make(map[spec.TaskID]*task),
-		done:     make(map[spec.TaskID]*done),
+		tasks:    make(map[spec.TaskID]known),
 		kids:     make(map[spec.TaskID][]spec.TaskID),
 		renames:  make(map[spec.TaskID]*renames),
 		policies: make(map[string]*policy),
@@ -238,8 +236,8 @@ const ReasonDrained = "drained"
 
 // Task returns a live task's record, which only the engine may change; ok is false when the id is unknown or finished.
 func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
-	live, ok := e.tasks[id]
-	if !ok {
+	live := e.tasks[id].live
+	if live == nil {
 		return nil, false
 	}
 	return live.Task, true
@@ -247,18 +245,8 @@ func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
 
 // Known reports whether the run has, or had, a task with this id.
 func (e *Engine) Known(id spec.TaskID) bool {
-	if _, live := e.tasks[id]; live {
-		return true
-	}
-	_, finished := e.done[id]
-	return finished
-}
-
-// Each calls f for every live task, in no particular order. It costs O(queue): for snapshots and tests.
-func (e *Engine) Each(f func(*spec.Task)) {
-	for _, t := range e.tasks {
-		f(t.Task)
-	}
+	_, known := e.tasks[id]
+	return known
 }
 
 // setStatus changes the run's status and reason.

@@ -68,7 +68,7 @@ func clone(t *spec.Task) *spec.Task {
 // restore returns an engine that recovered from the fold, loaded in any order of the map.
 func (f *fold) restore(cfg Config, now Now) *Engine {
 	e := New(cfg)
-	e.Restore(f.meta, 0, 0)
+	e.Restore(f.meta, 0)
 	for _, t := range f.tasks {
 		e.Load(t)
 	}
@@ -79,7 +79,7 @@ func (f *fold) restore(cfg Config, now Now) *Engine {
 // check compares the fold with the engine: every task the engine knows, and nothing else.
 func (f *fold) check(e *Engine, now Now) error {
 	for id, t := range f.tasks {
-		if d, finished := e.done[id]; finished {
+		if d := e.tasks[id].done; d != nil {
 			if err := f.checkDone(t, d); err != nil {
 				return err
 			}
@@ -93,8 +93,8 @@ func (f *fold) check(e *Engine, now Now) error {
 			return fmt.Errorf("task %q:\nfolded %+v\nengine %+v", id, a, b)
 		}
 	}
-	if known := len(e.tasks) + len(e.done); known != len(f.tasks) {
-		return fmt.Errorf("the engine knows %d tasks, the fold %d", known, len(f.tasks))
+	if len(e.tasks) != len(f.tasks) {
+		return fmt.Errorf("the engine knows %d tasks, the fold %d", len(e.tasks), len(f.tasks))
 	}
 	return errors.Join(f.checkMeta(e.Meta()), f.checkSpending(e, now))
 }

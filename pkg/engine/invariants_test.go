@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 
 	"autoresearch/pkg/spec"
@@ -18,7 +19,7 @@ func checkEngine(e *Engine, now Now) error {
 
 func checkCounts(e *Engine) error {
 	var c Counts
-	e.Each(func(t *spec.Task) {
+	for _, t := range e.live() {
 		switch {
 		case t.State == spec.StateQueued && t.NotBefore > 0:
 			c.Delayed++
@@ -34,13 +35,24 @@ func checkCounts(e *Engine) error {
 		if t.State.Leased() && e.policyOf(t.Spec.Kind).Uncounted {
 			c.Planning++
 		}
-	})
-	got := e.Counts()
-	if c.Live() != len(e.tasks) {
-		return fmt.Errorf("%d tasks are live, %d of them in a live state", len(e.tasks), c.Live())
 	}
-	if finished := got.Completed + got.Failed + got.Cancelled; finished != len(e.done) {
-		return fmt.Errorf("%d tasks are finished, counted %d", len(e.done), finished)
+	got := e.Counts()
+	live, done := 0, 0
+	for id, k := range e.tasks {
+		switch {
+		case (k.live == nil) == (k.done == nil):
+			return fmt.Errorf("task %q is %+v", id, k)
+		case k.live != nil:
+			live++
+		default:
+			done++
+		}
+	}
+	if c.Live() != live {
+		return fmt.Errorf("%d tasks are live, %d of them in a live state", live, c.Live())
+	}
+	if finished := got.Completed + got.Failed + got.Cancelled; finished != done {
+		return fmt.Errorf("%d tasks are finished, counted %d", done, finished)
 	}
 	if got.Queued != c.Queued || got.Delayed != c.Delayed || got.Dispatched != c.Dispatched ||
 		got.Running != c.Running || got.Reported != c.Reported || got.Planning != c.Planning {
@@ -59,7 +71,7 @@ func checkQueues(e *Engine) error {
 				return fmt.Errorf("class %q: %q is at %d and says %d", name, q.task.Spec.ID, i, q.task.queuePos)
 			case q.priority != q.task.Priority || q.seq != q.task.Seq:
 				return fmt.Errorf("class %q: the key of %q is stale", name, q.task.Spec.ID)
-			case q.task.State != spec.StateQueued || q.task.policy.class != c || e.tasks[q.task.Spec.ID] != q.task:
+			case q.task.State != spec.StateQueued || q.task.policy.class != c || e.tasks[q.task.Spec.ID].live != q.task:
 				return fmt.Errorf("class %q: %q does not belong here", name, q.task.Spec.ID)
 			case i > 0 && before(&c.ready.items[i], &c.ready.items[(i-1)/2]):
 				return fmt.Errorf("class %q: %q is more urgent than its parent in the heap", name, q.task.Spec.ID)
@@ -77,7 +89,7 @@ func checkParked(e *Engine) (parked int, err error) {
 	for id, p := range e.purses {
 		parked += len(p.parked)
 		for i, t := range p.parked {
-			if t.parkedIn != p || int(t.parkedPos) != i || t.State != spec.StateQueued || t.queuePos >= 0 || t.NotBefore > 0 || e.tasks[t.Spec.ID] != t {
+			if t.parkedIn != p || int(t.parkedPos) != i || t.State != spec.StateQueued || t.queuePos >= 0 || t.NotBefore > 0 || e.tasks[t.Spec.ID].live != t {
 				err = fmt.Errorf("purse of %q: %q is parked wrongly", id, t.Spec.ID)
 			}
 		}
@@ -96,7 +108,7 @@ func checkTimers(e *Engine, now Now) error {
 		switch {
 		case int(t.timerPos) != i:
 			return fmt.Errorf("the timer of %q is at %d and says %d", t.Spec.ID, i, t.timerPos)
-		case e.tasks[t.Spec.ID] != t:
+		case e.tasks[t.Spec.ID].live != t:
 			return fmt.Errorf("a timer of %q, which is not live", t.Spec.ID)
 		case item.at <= now.Engine:
 			return fmt.Errorf("the timer of %q is for %v, and it is %v", t.Spec.ID, item.at, now.Engine)
@@ -104,7 +116,7 @@ func checkTimers(e *Engine, now Now) error {
 			return fmt.Errorf("the timer of %q is earlier than its parent in the heap", t.Spec.ID)
 		}
 	}
-	for id, t := range e.tasks {
+	for id, t := range e.live() {
 		if err := checkTimer(e, t); err != nil {
 			return fmt.Errorf("%s task %q: %w", t.State, id, err)
 		}
@@ -150,7 +162,7 @@ func checkHolders(e *Engine) error {
 	if held != e.counts.Running {
 		return fmt.Errorf("workers hold %d tasks, %d run", held, e.counts.Running)
 	}
-	for id, t := range e.tasks {
+	for id, t := range e.live() {
 		if t.State != spec.StateRunning && t.heldPos >= 0 {
 			return fmt.Errorf("%s task %q is held", t.State, id)
 		}
@@ -170,7 +182,7 @@ func checkHolders(e *Engine) error {
 func checkClasses(e *Engine) error {
 	type tally struct{ leases, away, slots, total int }
 	want := make(map[string]tally)
-	for _, t := range e.tasks {
+	for _, t := range e.live() {
 		if !t.State.Leased() {
 			continue
 		}
@@ -219,14 +231,22 @@ func checkHeard(e *Engine, now Now) error {
 	return nil
 }
 
+// live yields the live tasks, in no particular order.
+func (e *Engine) live() iter.Seq2[spec.TaskID, *task] {
+	return func(yield func(spec.TaskID, *task) bool) {
+		for id, k := range e.tasks {
+			if k.live != nil && !yield(id, k.live) {
+				return
+			}
+		}
+	}
+}
+
 // checkTree holds that every task hangs once below its parent, known or not, and that no task is its own ancestor.
 func checkTree(e *Engine) error {
 	parents := make(map[spec.TaskID]spec.TaskID)
-	for id, t := range e.tasks {
-		parents[id] = t.Parent
-	}
-	for id, d := range e.done {
-		parents[id] = d.parent
+	for id, k := range e.tasks {
+		parents[id] = k.parent()
 	}
 	hung := make(map[spec.TaskID]int)
 	for parent, kids := range e.kids {
@@ -263,7 +283,7 @@ func checkTurnOver(e *Engine) error {
 	if len(e.touched) > 0 || len(e.dirty) > 0 || e.metaDirty || len(e.again) > 0 || e.status != e.meta.Status {
 		return fmt.Errorf("Collect left something behind: %d tasks, meta %t", len(e.dirty), e.metaDirty)
 	}
-	for id, t := range e.tasks {
+	for id, t := range e.live() {
 		if t.dirty || t.parts != 0 {
 			return fmt.Errorf("Collect left task %q marked", id)
 		}

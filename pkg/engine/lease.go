@@ -10,11 +10,12 @@ import (
 // thought lost, or a stale holder to be stopped.
 func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding) {
 	ref := h.AttemptRef
-	t, live := e.tasks[ref.Task]
+	k := e.tasks[ref.Task]
+	t := k.live
 	switch {
-	case e.decidedBy(ref):
+	case k.decidedBy(ref):
 		// Said before its result was sent: it is over by now.
-	case !live:
+	case t == nil:
 		e.stop(w, ref, spec.StopSuperseded)
 	case t.holds(ref):
 		t.extend(now.Engine + e.cfg.LeaseTTL)
@@ -31,15 +32,14 @@ func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding)
 }
 
 // decidedBy reports whether this very attempt decided its task.
-func (e *Engine) decidedBy(ref spec.AttemptRef) bool {
-	if ref.Claim == 0 {
+func (k known) decidedBy(ref spec.AttemptRef) bool {
+	switch {
+	case ref.Claim == 0:
 		return false
+	case k.live != nil:
+		return k.live.State == spec.StateReported && k.live.Outcome.Claim == ref.Claim
 	}
-	if t, live := e.tasks[ref.Task]; live {
-		return t.State == spec.StateReported && t.Outcome.Claim == ref.Claim
-	}
-	d, finished := e.done[ref.Task]
-	return finished && d.claim == ref.Claim
+	return k.done != nil && k.done.claim == ref.Claim
 }
 
 // claimed gives a dispatched task, or a queued one whose holder was thought lost, to a worker, where it has GPUs to itself.
@@ -73,11 +73,11 @@ func (e *Engine) readopted(t *task) {
 // finished takes a result that a worker has sent and not seen receipted. It is receipted now if its task is decided;
 // else the lease is kept while the result is on its way, and it is asked for again if it does not come.
 func (e *Engine) finished(now Now, w spec.WorkerID, boot uint64, ref spec.AttemptRef) {
-	t, live := e.tasks[ref.Task]
+	k := e.tasks[ref.Task]
 	switch {
-	case live && t.State != spec.StateReported:
-		e.awaited(now, t, w, boot, ref)
-	case e.Known(ref.Task):
+	case k.live != nil && k.live.State != spec.StateReported:
+		e.awaited(now, k.live, w, boot, ref)
+	case k != (known{}):
 		e.receipt(w, ref)
 	default:
 		e.sendAgain(w, ref) // when it comes it is rejected on the record

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 
 	"autoresearch/pkg/spec"
@@ -23,16 +24,8 @@ func (e *Engine) purseOf(root spec.TaskID) *purse {
 	return p
 }
 
-// purseBelow returns the purse on which the children of a task draw.
-func (e *Engine) purseBelow(id spec.TaskID) *purse {
-	if t, live := e.tasks[id]; live {
-		return t.purse
-	}
-	if d, finished := e.done[id]; finished {
-		return d.purse
-	}
-	return &e.run
-}
+// purseBelow returns the purse on which the children of a task draw: the run's if there is no task.
+func (e *Engine) purseBelow(above known) *purse { return cmp.Or(above.purse(), &e.run) }
 
 // open returns the purse on which a task draws first: its own, where its spec has an allowance, as a part of the one above; else
 // that one.

@@ -195,11 +195,11 @@ func (g *generator) drawRef() spec.AttemptRef {
 // leases returns every live task that has, or last had, a lease, in order of arrival.
 func (g *generator) leases() []*spec.Task {
 	var leases []*spec.Task
-	g.m.engine.Each(func(t *spec.Task) {
+	for _, t := range g.m.engine.live() {
 		if t.Lease != nil {
-			leases = append(leases, t)
+			leases = append(leases, t.Task)
 		}
-	})
+	}
 	slices.SortFunc(leases, func(a, b *spec.Task) int { return int(a.Seq) - int(b.Seq) })
 	return leases
 }
@@ -243,11 +243,11 @@ func (g *generator) drawReport() Reported {
 func (g *generator) drawHookDone() HookDone {
 	ev := HookDone{Task: g.drawID(), Order: uint64(rapid.IntRange(0, 9).Draw(g.rt, "order")), Children: g.drawSpecs(5)}
 	var reported []*spec.Task
-	g.m.engine.Each(func(t *spec.Task) {
+	for _, t := range g.m.engine.live() {
 		if t.Outcome != nil {
-			reported = append(reported, t)
+			reported = append(reported, t.Task)
 		}
-	})
+	}
 	slices.SortFunc(reported, func(a, b *spec.Task) int { return int(a.Seq) - int(b.Seq) })
 	if len(reported) > 0 && !g.chance("hostile", 8) {
 		t := rapid.SampledFrom(reported).Draw(g.rt, "reported")

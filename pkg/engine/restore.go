@@ -9,11 +9,10 @@ import (
 )
 
 // Restore begins the recovery of a run from the fold of its journal: call it once on a new engine with the run-level
-// state and about how many tasks are live and finished, then Load for every task in any order, then Recover.
-func (e *Engine) Restore(meta spec.Meta, live, finished int) {
+// state and about how many tasks there are, then Load for every task in any order, then Recover.
+func (e *Engine) Restore(meta spec.Meta, tasks int) {
 	e.meta = meta
-	e.tasks = make(map[spec.TaskID]*task, live)
-	e.done = make(map[spec.TaskID]*done, finished)
+	e.tasks = make(map[spec.TaskID]known, tasks)
 	e.meta.NextSeq = max(1, meta.NextSeq)
 	e.meta.NextOrder = max(1, meta.NextOrder)
 	e.status = meta.Status
@@ -36,14 +35,14 @@ func (e *Engine) Load(stored *spec.Task) {
 		e.countDone(stored)
 		finished := doneOf(stored)
 		finished.depth, finished.purse = e.depthBelow(stored.Parent), p
-		e.done[stored.Spec.ID] = finished
+		e.tasks[stored.Spec.ID] = known{done: finished}
 		return
 	}
 	t := &task{
 		Task: stored, handed: true, policy: policy, purse: p, queuePos: -1, timerPos: -1, heldPos: -1,
 		depth: e.depthBelow(stored.Parent),
 	}
-	e.tasks[stored.Spec.ID] = t
+	e.tasks[stored.Spec.ID] = known{live: t}
 	e.loading = append(e.loading, t)
 }
 
@@ -52,7 +51,7 @@ func (e *Engine) depthBelow(parent spec.TaskID) int32 {
 	if parent == "" {
 		return 1
 	}
-	if above := e.depthOf(parent); above > 0 {
+	if above := e.tasks[parent].depth(); above > 0 {
 		return above + 1
 	}
 	e.unmeasured = true
@@ -64,8 +63,10 @@ func (e *Engine) depthBelow(parent spec.TaskID) int32 {
 func (e *Engine) Recover(now Now) {
 	live := bySeq(e.loading)
 	e.loading = nil
-	for id, d := range e.done {
-		e.adopt(d.parent, id)
+	for id, k := range e.tasks {
+		if k.done != nil {
+			e.adopt(k.done.parent, id)
+		}
 	}
 	for _, t := range live {
 		e.adopt(t.Parent, t.Spec.ID)
@@ -112,9 +113,6 @@ func (e *Engine) measure() {
 	for id := range e.tasks {
 		e.measureFrom(id)
 	}
-	for id := range e.done {
-		e.measureFrom(id)
-	}
 }
 
 // measureFrom walks up to the first task whose depth is known, or that nobody knows, and back down.
@@ -138,11 +136,11 @@ func (e *Engine) measureFrom(id spec.TaskID) {
 
 // standing returns where a task's depth is kept, nil for one that is not known, and its parent.
 func (e *Engine) standing(id spec.TaskID) (depth *int32, parent spec.TaskID) {
-	if t, live := e.tasks[id]; live {
-		return &t.depth, t.Parent
-	}
-	if d, finished := e.done[id]; finished {
-		return &d.depth, d.parent
+	switch k := e.tasks[id]; {
+	case k.live != nil:
+		return &k.live.depth, k.live.Parent
+	case k.done != nil:
+		return &k.done.depth, k.done.parent
 	}
 	return nil, ""
 }

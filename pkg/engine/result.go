@@ -27,11 +27,12 @@ func (r *Reported) verdict(failure *spec.FailureRecord) verdict {
 // reported takes one result. The first success of a task wins, from whichever attempt; a failure counts only from the
 // last holder; everything else is counted as superseded, duplicate or rejected. All are receipted.
 func (e *Engine) reported(now Now, r Reported) {
-	t, live := e.tasks[r.Task]
+	k := e.tasks[r.Task]
+	t, live := k.live, k.live != nil
 	switch {
-	case e.decidedBy(r.AttemptRef):
+	case k.decidedBy(r.AttemptRef):
 		e.counts.Duplicates++
-	case !live && !e.Known(r.Task):
+	case !live && k.done == nil:
 		e.reject(r, spec.RuleUnknownTask, ErrUnknownTask.Error())
 	case live && (r.Attempt == 0 || r.Attempt > t.Attempt):
 		e.reject(r, spec.RuleForgedAttempt, fmt.Sprintf("attempt %d was never dispatched", r.Attempt))
@@ -148,8 +149,8 @@ func (e *Engine) decide(now Now, t *task, v verdict) {
 
 // hookDone applies an outcome with what the result hook made of it.
 func (e *Engine) hookDone(now Now, ev HookDone) {
-	t, live := e.tasks[ev.Task]
-	if !live || t.State != spec.StateReported || t.Outcome.Order != ev.Order {
+	t := e.tasks[ev.Task].live
+	if t == nil || t.State != spec.StateReported || t.Outcome.Order != ev.Order {
 		return
 	}
 	if ev.StopReason != "" {
@@ -210,45 +211,48 @@ func (e *Engine) tooMany(t *task, children []spec.TaskSpec) string {
 const idOverhead = 5
 
 func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
-	if err := e.checkChild(t, child); err != nil {
-		e.refuse(t, child.ID, ruleOf(err), err.Error())
-		return
-	}
-	if e.Known(child.ID) {
+	found, err := e.checkChild(t, child)
+	if found && err == nil {
 		e.counts.Duplicates++
 		return
 	}
-	parent := e.parentOf(t, child)
-	if err := e.checkPlace(child, parent); err != nil {
+	parent, above := e.parentOf(t, child)
+	if err == nil {
+		err = e.checkPlace(child, above)
+	}
+	if err != nil {
 		e.refuse(t, child.ID, ruleOf(err), err.Error())
 		return
 	}
 	r := t.edit()
 	r.Children = append(r.Children, child.ID)
 	t.parts |= spec.PartChildren
-	e.add(now, child, parent)
+	e.add(now, child, parent, above)
 }
 
 // parentOf returns where a child of an outcome hangs in the tree.
-func (e *Engine) parentOf(t *task, child spec.TaskSpec) spec.TaskID {
-	if child.Parent == "" || child.Parent == child.ID || !e.Known(child.Parent) {
-		return t.Spec.ID
+func (e *Engine) parentOf(t *task, child spec.TaskSpec) (parent spec.TaskID, above known) {
+	if child.Parent != "" && child.Parent != child.ID {
+		if above, found := e.tasks[child.Parent]; found {
+			return child.Parent, above
+		}
 	}
-	return child.Parent
+	return t.Spec.ID, known{live: t}
 }
 
-// checkChild reports why a task cannot have this child.
-func (e *Engine) checkChild(t *task, child spec.TaskSpec) error {
+// checkChild reports whether the child is there already, and why a task cannot have it.
+func (e *Engine) checkChild(t *task, child spec.TaskSpec) (found bool, err error) {
 	if child.ID == t.Spec.ID {
-		return errors.New("a child with its parent's id")
+		return true, errors.New("a child with its parent's id")
 	}
 	if err := e.check(child); err != nil {
-		return err
+		return false, err
 	}
-	if known, same := e.recognise(child); known && !same {
-		return ErrDuplicateID
+	found, same := e.recognise(child)
+	if found && !same {
+		return true, ErrDuplicateID
 	}
-	return nil
+	return found, nil
 }
 
 // ruleOf names what a child breaks.
@@ -276,10 +280,9 @@ func (e *Engine) retire(now Now, t *task) {
 	t.finish(now)
 	e.touch(t)
 	e.countDone(t.Task)
-	delete(e.tasks, t.Spec.ID)
 	finished := doneOf(t.Task)
 	finished.depth, finished.purse = t.depth, t.purse
-	e.done[t.Spec.ID] = finished
+	e.tasks[t.Spec.ID] = known{done: finished}
 }
 
 func (e *Engine) countDone(t *spec.Task) {

@@ -34,14 +34,15 @@ func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, e
 	if err := e.check(ts); err != nil {
 		return false, err
 	}
-	known, same := e.recognise(ts)
-	if !known {
-		if err := e.checkPlace(ts, ts.Parent); err != nil {
+	found, same := e.recognise(ts)
+	above := e.tasks[ts.Parent]
+	if !found {
+		if err := e.checkPlace(ts, above); err != nil {
 			return false, err
 		}
 	}
 	switch {
-	case !known:
+	case !found:
 	case same:
 		e.counts.Duplicates++
 		return false, nil
@@ -56,7 +57,7 @@ func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, e
 	default:
 		return false, fmt.Errorf("task %q: %w", ts.ID, ErrDuplicateID)
 	}
-	e.add(now, ts, ts.Parent)
+	e.add(now, ts, ts.Parent, above)
 	return true, nil
 }
 
@@ -86,31 +87,16 @@ func (e *Engine) check(ts spec.TaskSpec) error {
 const pursesMax = 16
 
 // checkPlace refuses a task that would stand too deep in the tree, or draw on too many allowances.
-func (e *Engine) checkPlace(ts spec.TaskSpec, parent spec.TaskID) error {
-	if above := e.purseBelow(parent); above.level >= pursesMax {
+func (e *Engine) checkPlace(ts spec.TaskSpec, above known) error {
+	if p := e.purseBelow(above); p.level >= pursesMax {
 		if allowed, err := ts.Allowance(); err == nil && !allowed.IsZero() {
-			return fmt.Errorf("task %q: %w: %d tasks above it have an allowance, and no more may", ts.ID, ErrTooDeep, above.level)
+			return fmt.Errorf("task %q: %w: %d tasks above it have an allowance, and no more may", ts.ID, ErrTooDeep, p.level)
 		}
 	}
-	return e.checkDepth(ts.ID, parent)
-}
-
-func (e *Engine) checkDepth(id, parent spec.TaskID) error {
-	if depth := e.depthOf(parent) + 1; int(depth) > e.cfg.MaxDepth {
-		return fmt.Errorf("task %q: %w: at level %d, the limit is %d (limits.depth)", id, ErrTooDeep, depth, e.cfg.MaxDepth)
+	if depth := above.depth() + 1; int(depth) > e.cfg.MaxDepth {
+		return fmt.Errorf("task %q: %w: at level %d, the limit is %d (limits.depth)", ts.ID, ErrTooDeep, depth, e.cfg.MaxDepth)
 	}
 	return nil
-}
-
-// depthOf returns how deep a task stands, 0 for one that is not known.
-func (e *Engine) depthOf(id spec.TaskID) int32 {
-	if t, live := e.tasks[id]; live {
-		return t.depth
-	}
-	if d, finished := e.done[id]; finished {
-		return d.depth
-	}
-	return 0
 }
 
 // SizeOf is about how many bytes a spec takes in a record.
@@ -137,14 +123,15 @@ func inline(data []byte, stored spec.Blob) int {
 }
 
 // recognise reports whether the id is known and whether its content is the same.
-func (e *Engine) recognise(ts spec.TaskSpec) (known, same bool) {
-	if t, live := e.tasks[ts.ID]; live {
-		return true, t.Spec.SameContent(ts)
+func (e *Engine) recognise(ts spec.TaskSpec) (found, same bool) {
+	k, found := e.tasks[ts.ID]
+	switch {
+	case k.live != nil:
+		return found, k.live.Spec.SameContent(ts)
+	case k.done != nil:
+		return found, k.done.hash == ts.ContentHash()
 	}
-	if d, finished := e.done[ts.ID]; finished {
-		return true, d.hash == ts.ContentHash()
-	}
-	return false, false
+	return found, false
 }
 
 // renames is what was given out, or found, of the names id~2, id~3, ... of one id.
@@ -165,36 +152,33 @@ func (e *Engine) freeID(ts spec.TaskSpec) (id spec.TaskID, taken bool) {
 	for !r.content[content] {
 		id = spec.TaskID(fmt.Sprintf("%s~%d", ts.ID, r.next))
 		r.next++
-		known, found := e.contentOf(id)
-		if !known {
+		k, found := e.tasks[id]
+		if !found {
 			r.content[content] = true
 			return id, false
 		}
-		r.content[found] = true
+		r.content[k.contentHash()] = true
 	}
 	return "", true
 }
 
-func (e *Engine) contentOf(id spec.TaskID) (known bool, hash uint64) {
-	if t, live := e.tasks[id]; live {
-		return true, t.Spec.ContentHash()
+func (k known) contentHash() uint64 {
+	if k.live != nil {
+		return k.live.Spec.ContentHash()
 	}
-	if d, finished := e.done[id]; finished {
-		return true, d.hash
-	}
-	return false, 0
+	return k.done.hash
 }
 
-// add creates the task of a spec that is new, below parent in the tree.
-func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID) {
+// add creates the task of a spec that is new, below parent in the tree, which is above if it is known.
+func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID, above known) {
 	t := newTask(ts, parent, e.meta.NextSeq, now)
 	e.meta.NextSeq++
-	e.tasks[ts.ID] = t
+	e.tasks[ts.ID] = known{live: t}
 	t.policy = e.policyOf(ts.Kind)
 	e.touch(t)
 	e.maybeRun()
 	switch {
-	case e.hang(t):
+	case e.hang(t, above):
 		t.edit().Cancelled = true
 		e.decide(now, t, verdict{failure: cancelledFailure("a task above it was cancelled")})
 		e.retire(now, t) // without the hook: it might return another child, born cancelled too, and so for ever
@@ -208,20 +192,17 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID) {
 
 // hang gives a new task its place in the tree and reports whether its parent was cancelled: then it is born cancelled.
 // Its children may have come before it; a parent that would close a circle is dropped.
-func (e *Engine) hang(t *task) (cancelled bool) {
+func (e *Engine) hang(t *task, above known) (cancelled bool) {
 	if t.Parent == t.Spec.ID || len(e.kids[t.Spec.ID]) > 0 && e.descends(t.Parent, t.Spec.ID) {
 		t.edit().Parent = ""
+		above = known{}
 	}
-	above := e.purseBelow(t.Parent)
-	t.edit().Purse = above.root
-	t.purse = e.open(&t.Spec, above)
+	p := e.purseBelow(above)
+	t.edit().Purse = p.root
+	t.purse = e.open(&t.Spec, p)
 	e.adopt(t.Parent, t.Spec.ID)
-	t.depth = e.depthOf(t.Parent) + 1
-	if parent, live := e.tasks[t.Parent]; live {
-		return parent.Cancelled
-	}
-	parent, finished := e.done[t.Parent]
-	return finished && parent.cancelled
+	t.depth = above.depth() + 1
+	return above.cancelled()
 }
 
 // adopt puts a task below its parent.
@@ -234,13 +215,7 @@ func (e *Engine) adopt(parent, id spec.TaskID) {
 // descends reports whether id is the ancestor, or below it.
 func (e *Engine) descends(id, ancestor spec.TaskID) bool {
 	for id != "" && id != ancestor {
-		if t, live := e.tasks[id]; live {
-			id = t.Parent
-		} else if d, finished := e.done[id]; finished {
-			id = d.parent
-		} else {
-			return false
-		}
+		id = e.tasks[id].parent()
 	}
 	return id != ""
 }

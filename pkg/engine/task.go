@@ -51,6 +51,50 @@ type done struct {
 	purse     *purse // that its children draw on
 }
 
+// known is a task of the run: live, or what stays of it. The zero value is one that the run does not have.
+type known struct {
+	live *task
+	done *done
+}
+
+// depth returns how deep the task stands, 0 when there is none.
+func (k known) depth() int32 {
+	switch {
+	case k.live != nil:
+		return k.live.depth
+	case k.done != nil:
+		return k.done.depth
+	}
+	return 0
+}
+
+// purse returns the one on which the task's children draw, nil when there is no task.
+func (k known) purse() *purse {
+	switch {
+	case k.live != nil:
+		return k.live.purse
+	case k.done != nil:
+		return k.done.purse
+	}
+	return nil
+}
+
+// parent returns the id of the task above, "" when there is none.
+func (k known) parent() spec.TaskID {
+	switch {
+	case k.live != nil:
+		return k.live.Parent
+	case k.done != nil:
+		return k.done.parent
+	}
+	return ""
+}
+
+// cancelled reports whether the task's children are born cancelled.
+func (k known) cancelled() bool {
+	return k.live != nil && k.live.Cancelled || k.done != nil && k.done.cancelled
+}
+
 // newTask returns a task in no state yet: Engine.enter puts it into its first.
 func newTask(ts spec.TaskSpec, parent spec.TaskID, seq uint64, now Now) *task {
 	return &task{

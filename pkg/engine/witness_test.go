@@ -192,7 +192,7 @@ func (m *machine) witnessCaps(fresh []*spec.Task) error {
 		}
 	}
 	for _, t := range fresh {
-		for p := e.tasks[t.Spec.ID].purse; p.up != nil; p = p.up {
+		for p := e.tasks[t.Spec.ID].purse(); p.up != nil; p = p.up {
 			for _, l := range spec.LimitsAll {
 				allowed, used := p.allowed.Of(l), p.Used(l, m.now.Engine)
 				counts := l != spec.LimitExperiments || t.Attempt == 1 && counted(t)

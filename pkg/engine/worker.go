@@ -113,8 +113,8 @@ func (e *Engine) offer(w *worker, hb Heartbeat) {
 // holding counts the listed attempts that have a lease of the class, or of one that uses its slots.
 func (e *Engine) holding(listed []spec.Holding, class string) (count int) {
 	for i := range listed {
-		t, live := e.tasks[listed[i].Task]
-		if live && t.holds(listed[i].AttemptRef) && (t.Lease.Class == class || spec.BaseClass(t.Lease.Class) == class) {
+		t := e.tasks[listed[i].Task].live
+		if t != nil && t.holds(listed[i].AttemptRef) && (t.Lease.Class == class || spec.BaseClass(t.Lease.Class) == class) {
 			count++
 		}
 	}
