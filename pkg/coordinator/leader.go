@@ -59,7 +59,8 @@ type leader struct {
 	stalls    *stallWatch
 	claim     claim
 	weight    float64 // the run's part of the slots that it shares
-	followers []follower
+	ledger    *ledger
+	followers []follower            // besides the ledger
 	tick      func(spec.EngineTime) // told the engine time of each turn
 	metrics   *metrics
 
@@ -140,13 +141,17 @@ func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) erro
 	}
 	out := l.engine.Collect(now)
 	defer l.engine.Reset()
+	var c *committed
 	if out.NeedsAppend() || l.metaDue || l.proofDue || l.lagging() {
 		if err := l.journal(ctx, now, out); err != nil {
 			return err
 		}
 		l.hear(l.host.Now())
-		l.announce(out)
+		c = l.committedWith(out)
+		l.ledger.follow(c)
 	}
+	l.begin(out)
+	l.announce(c)
 	l.perform(out)
 	return nil
 }
@@ -256,8 +261,8 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 	return nil
 }
 
-// announce tells the followers of a commit.
-func (l *leader) announce(out *engine.Output) {
+// committedWith is what followers are told of a turn's commit.
+func (l *leader) committedWith(out *engine.Output) *committed {
 	c := l.committed()
 	c.ended = out.StatusChanged
 	c.changed = make([]*spec.Task, len(out.Changes))
@@ -267,9 +272,7 @@ func (l *leader) announce(out *engine.Output) {
 	}
 	c.acts, c.wall, c.metaNew = slices.Clone(out.Acts), l.wall, out.Meta != nil
 	c.purses = slices.Clone(out.Purses)
-	for _, f := range l.followers {
-		f.follow(c)
-	}
+	return c
 }
 
 func (l *leader) committed() *committed {
@@ -285,18 +288,32 @@ func (l *leader) committed() *committed {
 	}
 }
 
-// perform does what the output asks, in its order. Nothing here waits: what is lost is said again, by a timer, a
-// heartbeat or a caller.
+// announce tells the followers of a commit, if there was one.
+func (l *leader) announce(c *committed) {
+	if c == nil {
+		return
+	}
+	for _, f := range l.followers {
+		f.follow(c)
+	}
+}
+
+// begin does what slots and hooks wait for, before all else: only the ledger knows of the commit already, for the results that come.
+func (l *leader) begin(out *engine.Output) {
+	for _, t := range out.Hooks {
+		l.hooks.put(hookCall{task: t})
+	}
+	l.publish(out)
+}
+
+// perform does what else the output asks, in its order, once whoever looks on was told: a caller finds everywhere what it is answered.
+// Nothing here or in begin waits: what is lost is said again, by a timer, a heartbeat or a caller.
 func (l *leader) perform(out *engine.Output) {
 	l.stalls.saw(l.host.Now(), out)
-	l.publish(out)
 	for _, w := range out.Purge {
 		l.sweeper.purge(w)
 	}
 	l.answer(out)
-	for _, t := range out.Hooks {
-		l.hooks.put(hookCall{task: t})
-	}
 	for _, r := range out.Rejections {
 		l.rejected(r)
 	}

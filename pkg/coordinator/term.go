@@ -126,8 +126,8 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.leader.metaDue = !t.leader.rules.Equal(f.meta.Rules)
 	t.cfg, t.roster, t.events = cfg, newRoster(c.o.Run), newEventLog(rec.commit.last)
 	t.restore(f)
-	t.leader.tick = t.ledger.tick
-	t.leader.followers = []follower{t.ledger, t.events, t.mirror, newClaimWatch(c.metrics.claimSeconds), t}
+	t.leader.ledger, t.leader.tick = t.ledger, t.ledger.tick
+	t.leader.followers = []follower{t.events, t.mirror, newClaimWatch(c.metrics.claimSeconds), t}
 	if c.o.Workdir != "" {
 		t.files = newFiles(t, objective)
 		t.leader.followers = append(t.leader.followers, t.files)
