@@ -14,17 +14,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"autoresearch/internal/cli"
 	"autoresearch/internal/web"
 	"autoresearch/pkg/api"
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/spec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.VerifyTestMain(m) }
 
 // fixed is a workflow of given specs whose results have no children.
 type fixed []spec.TaskSpec

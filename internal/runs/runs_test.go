@@ -17,17 +17,17 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"autoresearch/internal/cli"
 	"autoresearch/pkg/api"
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/spec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.VerifyTestMain(m) }
 
 // site puts the runs into one API.
 type site struct{ *api.Server }

@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/spec"
 	"autoresearch/pkg/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.VerifyTestMain(m) }
 
 // world is a NATS server with coordinators, their APIs, and workers, all in this process.
 type world struct {

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/spec"
 	"autoresearch/pkg/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.VerifyTestMain(m) }
 
 // world is a NATS server with coordinators and workers, all in this process.
 type world struct {

@@ -17,16 +17,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/spec"
 	"autoresearch/pkg/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.VerifyTestMain(m) }
 
 // search minimises a loss, with a limit of five experiments.
 type search struct{ specs []spec.TaskSpec }

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/restore"
 	"autoresearch/pkg/snapshot"
@@ -21,7 +20,7 @@ import (
 	"autoresearch/pkg/verify"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.VerifyTestMain(m) }
 
 const (
 	runName = spec.RunName("search")

@@ -18,6 +18,7 @@ import (
 
 	"autoresearch/internal/model"
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/coordinator"
 	"autoresearch/pkg/kv"
 	"autoresearch/pkg/spec"
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 	if scratch, err = os.MkdirTemp("", "autoresearch-verify-"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	bustest.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if err := os.RemoveAll(scratch); err != nil {
 			panic(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"autoresearch/pkg/bus/bustest"
 )
 
 // experimentVariable makes this test binary an experiment: it executes its arguments as a script.
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(experimentVariable) != "" {
 		os.Exit(experiment(os.Args[1:]))
 	}
-	goleak.VerifyTestMain(m)
+	bustest.VerifyTestMain(m)
 }
 
 // experiment executes one instruction after the other: a word and its argument, separated by a space.
