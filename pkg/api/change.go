@@ -154,12 +154,16 @@ func (c *call) answerChange(id spec.TaskID, count int, dry bool) error {
 
 // reached counts the tasks that a change would reach.
 func (c *call) reached(id spec.TaskID, subtree bool, reaches func(*spec.Task) bool) (count int) {
-	for row := range c.view.Subtree(id) {
-		if t := row.Task; !t.State.Terminal() && t.State != spec.StateReported && reaches(t) {
-			count++
+	reached := func(t *spec.Task) bool { return !t.State.Terminal() && t.State != spec.StateReported && reaches(t) }
+	if row, known := c.view.Task(id); !subtree {
+		if known && reached(row.Task) {
+			return 1
 		}
-		if !subtree {
-			break
+		return 0
+	}
+	for _, row := range c.view.Subtree(id, 0, coordinator.Live) {
+		if reached(row.Task) {
+			count++
 		}
 	}
 	return count
@@ -223,12 +227,12 @@ func (c *call) reprioritise() error {
 func (c *call) front(id spec.TaskID, subtree bool) float64 {
 	moved := map[spec.TaskID]bool{id: true}
 	if subtree {
-		for row := range c.view.Subtree(id) {
+		for _, row := range c.view.Subtree(id, 0, coordinator.Live) {
 			moved[row.Task.Spec.ID] = true
 		}
 	}
 	first := 1.0
-	for _, row := range c.view.Scan(0) {
+	for _, row := range c.view.Scan(0, coordinator.Live) {
 		if t := row.Task; t.State == spec.StateQueued && !moved[t.Spec.ID] {
 			first = min(first, t.Priority)
 		}

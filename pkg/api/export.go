@@ -50,16 +50,15 @@ func (c *call) export() error {
 func (c *call) lines() {
 	out := bufio.NewWriterSize(c.w, 64<<10)
 	control := http.NewResponseController(c.w)
-	for place, row := range c.view.Scan(0) {
-		if place%1000 == 0 {
+	written := 0
+	for node := range c.view.Nodes() {
+		if written%1000 == 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(streamWrite)) // not every writer can
 		}
-		if !c.view.Counted(row.Task.Spec.Kind) {
-			continue
-		}
-		if err := WriteNode(out, c.view.Node(row.Task)); err != nil {
+		if err := WriteNode(out, node); err != nil {
 			return
 		}
+		written++
 	}
 	_ = out.Flush() // likewise
 }

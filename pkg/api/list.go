@@ -89,6 +89,14 @@ func words(values []string) (list []string) {
 	return list
 }
 
+// which returns what must be looked at for tasks that pass.
+func (f *filter) which() coordinator.Which {
+	if f.status == nil || f.status["completed"] || f.status["failed"] || f.status[statusCancelled] {
+		return coordinator.All
+	}
+	return coordinator.Live
+}
+
 // wants reports whether a task passes: what is cheap to look at first.
 func (f *filter) wants(t *spec.Task) bool {
 	switch {
@@ -252,11 +260,11 @@ func (o *order) straight(view *coordinator.View, f *filter, most int) (rows []co
 	case o.after:
 		from = view.PlaceOf(o.place.seq + 1)
 	}
-	scan := view.Scan(from)
+	scan := view.Scan
 	if o.down {
-		scan = view.ScanBack(from)
+		scan = view.ScanBack
 	}
-	for _, row := range scan {
+	for _, row := range scan(from, f.which()) {
 		if !f.wants(row.Task) {
 			continue
 		}
@@ -289,7 +297,7 @@ func (o *order) first(view *coordinator.View, f *filter, most int) []coordinator
 			kept, full = kept[:most], true
 		}
 	}
-	for _, row := range view.Scan(0) {
+	for _, row := range view.Scan(0, f.which()) {
 		if !f.wants(row.Task) {
 			continue
 		}

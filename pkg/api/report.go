@@ -45,13 +45,8 @@ func (c *call) report() error {
 // searchOf is what reports show of a run.
 func searchOf(v *coordinator.View) report.Search {
 	s := v.Status()
-	search := report.Search{
+	return report.Search{
 		Run: string(s.Run), Name: v.Workflow(), Objective: v.Objective(), Status: s.Status, StopReason: s.Reason, MaxConcurrency: v.Config().Budget,
+		Nodes: slices.Collect(v.Nodes()),
 	}
-	for _, row := range v.Scan(0) {
-		if v.Counted(row.Task.Spec.Kind) {
-			search.Nodes = append(search.Nodes, v.Node(row.Task))
-		}
-	}
-	return search
 }

@@ -24,12 +24,12 @@ func (c *call) tree() error {
 			return problem(CodeInvalid, "parameter cursor: it is not of a tree")
 		}
 	}
-	rows := c.view.Scan(from)
+	rows := c.view.Scan(from, coordinator.All)
 	if root := spec.TaskID(values.Get("root")); root != "" {
 		if _, known := c.view.Task(root); !known {
 			return problem(CodeUnknownTask, "run %q has no task %q", c.run.Name(), root)
 		}
-		rows = c.below(root, from)
+		rows = c.view.Subtree(root, from, coordinator.All)
 	}
 	improved := improvements(c.view)
 	page := Tree{Nodes: []Node{}}
@@ -44,19 +44,6 @@ func (c *call) tree() error {
 		page.Nodes = append(page.Nodes, nodeOf(row, improved[row.Task.Spec.ID]))
 	}
 	return c.answer(page)
-}
-
-// below numbers the tasks of a subtree and yields them from a number on.
-func (c *call) below(root spec.TaskID, from int) func(yield func(int, coordinator.Row) bool) {
-	return func(yield func(int, coordinator.Row) bool) {
-		place := 0
-		for row := range c.view.Subtree(root) {
-			if place >= from && !yield(place, row) {
-				return
-			}
-			place++
-		}
-	}
 }
 
 func nodeOf(row coordinator.Row, improved bool) Node {

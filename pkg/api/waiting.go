@@ -41,7 +41,7 @@ func (l *line) delayed(t *spec.Task) bool { return t.NotBefore > l.view.Now() }
 
 // count looks at the queue and at the workers.
 func (l *line) count() {
-	for _, row := range l.view.Scan(0) {
+	for _, row := range l.view.Scan(0, coordinator.Live) {
 		t := row.Task
 		switch {
 		case t.State.Leased():

@@ -154,3 +154,21 @@ func DecodeMirrorValue(data []byte) (*MirrorValue, error) {
 	}
 	return v, nil
 }
+
+// AppendTask appends a whole task, bare: for memory, and nothing that lasts. A payload and a body that the object store has
+// are left out, as in a mirror value.
+func AppendTask(out []byte, t *spec.Task) []byte {
+	w := wire{out: out}
+	w.change(Change{Task: t, Parts: PartAll})
+	return w.out
+}
+
+// DecodeTask reads what AppendTask wrote. What it returns does not refer to data. The errors are those of DecodeRecord.
+func DecodeTask(data []byte) (*spec.Task, error) {
+	c := newCursor("task", data)
+	t := c.change().Task
+	if c.err != nil {
+		return nil, c.err
+	}
+	return t, nil
+}

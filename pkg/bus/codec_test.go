@@ -82,6 +82,7 @@ var forms = []form{
 	formOf("mirror meta", formMeta, EncodeMirrorMeta, DecodeMirrorMeta, func(m *MirrorMeta) { m.Version = 1 }),
 	formOf("mirror base", formBase, EncodeMirrorBase, DecodeMirrorBase, func(b *MirrorBase) { b.Version = 1 }),
 	formOf("mirror value", formValue, EncodeMirrorValue, DecodeMirrorValue, asIs),
+	formOf("task", 0, func(t *spec.Task) ([]byte, error) { return AppendTask(nil, t), nil }, DecodeTask, asIs),
 	formOf("rejection", 0, EncodeRejected, DecodeRejected, asIs),
 	formOf("demand", 0, EncodeDemand, DecodeDemand, asIs),
 	formOf("dispatches", 0, func(ds *[]*Dispatch) ([]byte, error) { return EncodeDispatches(*ds) },
@@ -196,6 +197,9 @@ func TestMirrorRoundTrip(t *testing.T) {
 		}
 		if got, err := DecodeMirrorValue(data); err != nil || !reflect.DeepEqual(got, value) {
 			t.Fatalf("got %s, error %v\nwant %s", dump(got), err, dump(value))
+		}
+		if got, err := DecodeTask(AppendTask(nil, value.Task)); err != nil || !reflect.DeepEqual(got, value.Task) {
+			t.Fatalf("got %s, error %v\nwant %s", dump(got), err, dump(value.Task))
 		}
 		meta := &MirrorMeta{
 			Version: 1, RunID: drawText(t, "run"), Epoch: drawUint64(t, "epoch"), Commit: drawUint64(t, "commit"),

@@ -104,6 +104,7 @@ type Coordinator struct {
 	metrics *metrics
 	state   *snapshot.StateFile // nil without a workdir
 	broken  chan struct{}       // signal: the doorbell could not be rung
+	packing time.Duration       // time between the packer's rounds
 
 	mu      sync.Mutex
 	role    Role
@@ -160,7 +161,7 @@ func (c *Coordinator) use(p ports) {
 func newCoordinator(o Options, h host.Host) *Coordinator {
 	c := &Coordinator{
 		o: o, id: randomID(), writer: newWriter(), log: slog.New(newOutageLog(o.Logger.Handler(), h)).With("run", o.Run), role: RoleStandby, host: h,
-		trouble: "it has not started", broken: make(chan struct{}, 1),
+		trouble: "it has not started", broken: make(chan struct{}, 1), packing: packInterval,
 	}
 	c.metrics = newMetrics(c)
 	return c

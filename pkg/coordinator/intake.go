@@ -122,10 +122,10 @@ func (in *intake) event(ctx context.Context, m *bus.ResultMessage, r *bus.Report
 }
 
 // wanted reports whether a result may still decide something: only then it is worth a look. What the ledger does not know
-// yet was not published yet.
+// yet was not published yet, and what it has packed is decided.
 func (in *intake) wanted(ref spec.AttemptRef) bool {
-	t, known := in.t.ledger.task(ref.Task)
-	return known && t.Outcome == nil && ref.Claim != 0 && ref.Attempt > 0 && ref.Attempt <= t.Attempt
+	t, unpacked := in.t.ledger.unpacked(ref.Task)
+	return unpacked && t.Outcome == nil && ref.Claim != 0 && ref.Attempt > 0 && ref.Attempt <= t.Attempt
 }
 
 // fault is why a result cannot be used. One that may pass is not of the result itself.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -17,22 +18,24 @@ import (
 )
 
 // ledger is the readers' copy of a run: every task as the last commit left it. Snapshots, reports and displays read it,
-// so that none of them ever touches the engine. It is safe for concurrent use; the tasks in it never change.
+// so that none of them ever touches the engine. It is safe for concurrent use; the tasks in it never change. What has
+// finished is packed after a while, and unpacked by whoever reads it, without the lock.
 type ledger struct {
 	objective spec.Objective
 	kinds     map[string]spec.KindPolicy
 
-	mu      sync.RWMutex
-	rows    rows
-	counts  Experiments
-	demand  demand
-	last    committed // without Changed
-	best    Best
-	hasBest bool
-	scores  []Score                // of every experiment with a value of the objective, as they ended; only ever appended to
-	endings map[string][]time.Time // when the newest tasks of a class ended, oldest first: for the rates
-	past    map[spec.TaskID][]PastAttempt
-	purses  map[spec.TaskID]engine.PurseState
+	mu       sync.RWMutex
+	rows     rows
+	ripening ripening
+	counts   Experiments
+	demand   demand
+	last     committed // without Changed
+	best     Best
+	hasBest  bool
+	scores   []Score                // of every experiment with a value of the objective, as they ended; only ever appended to
+	endings  map[string][]time.Time // when the newest tasks of a class ended, oldest first: for the rates
+	past     map[spec.TaskID][]PastAttempt
+	purses   map[spec.TaskID]engine.PurseState
 
 	now atomic.Int64 // the engine time of the newest turn
 }
@@ -72,6 +75,7 @@ func newLedger(o spec.Objective, kinds map[string]spec.KindPolicy) *ledger {
 	return &ledger{
 		objective: o, kinds: kinds, rows: newRows(0), endings: make(map[string][]time.Time), demand: make(demand),
 		past: make(map[spec.TaskID][]PastAttempt), purses: make(map[spec.TaskID]engine.PurseState),
+		ripening: ripening{young: make(map[int]struct{})},
 	}
 }
 
@@ -94,8 +98,9 @@ func (g *ledger) restore(order []*folded) {
 	g.rows = newRows(len(order))
 	for _, f := range order {
 		g.tally(nil, f.task)
-		if r := g.rows.add(f.task); f.task.State.Terminal() {
-			g.score(r)
+		if place := g.rows.add(f.task); f.task.State.Terminal() {
+			g.score(place, f.task)
+			g.ripening.finished(place)
 		}
 	}
 	slices.SortStableFunc(g.scores, func(a, b Score) int { return cmp.Compare(a.Ended, b.Ended) })
@@ -117,12 +122,28 @@ func (g *ledger) size() int {
 
 // task returns a task as the newest commit left it.
 func (g *ledger) task(id spec.TaskID) (t *spec.Task, ok bool) {
+	h, ok := g.held(id)
+	if !ok {
+		return nil, false
+	}
+	return new(unpacker).task(h.ref), true
+}
+
+// unpacked is task for one that need not be looked up any more once it is packed.
+func (g *ledger) unpacked(id spec.TaskID) (t *spec.Task, ok bool) {
+	h, _ := g.held(id)
+	return h.task, h.task != nil
+}
+
+// held returns a task's row as readers take it along.
+func (g *ledger) held(id spec.TaskID) (h held, ok bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	if r := g.rows.find(id); r != nil {
-		return r.task, true
+	place, ok := g.rows.find(id)
+	if !ok {
+		return held{}, false
 	}
-	return nil, false
+	return g.rows.held(place), true
 }
 
 // tally counts a task that was before, unless it is new, and is after.
@@ -146,18 +167,20 @@ func (g *ledger) follow(c *committed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range c.changed {
-		r := g.rows.of(t)
-		if r == nil {
+		place, known := g.rows.of(t)
+		if !known {
 			g.tally(nil, t)
-			r = g.rows.add(t)
+			place = g.rows.add(t)
 		} else {
-			g.tally(r.task, t)
-			g.notePast(r.task, t, c.wall)
-			r.task = t
+			before := g.rows.task(place)
+			g.tally(before, t)
+			g.notePast(before, t, c.wall)
+			g.rows.at(place).task = t
 		}
 		if t.State.Terminal() {
-			g.score(r)
+			g.score(place, t)
 			g.noteEnding(t)
+			g.ripening.finished(place)
 			if len(g.past) > pastTasksMax {
 				delete(g.past, t.Spec.ID)
 			}
@@ -169,8 +192,7 @@ func (g *ledger) follow(c *committed) {
 }
 
 // score notes a finished task's value of the objective and compares it with the best so far.
-func (g *ledger) score(r *row) {
-	t := r.task
+func (g *ledger) score(place int, t *spec.Task) {
 	if g.objective.Metric == "" || t.State != spec.StateCompleted || g.uncounted(t.Spec.Kind) {
 		return
 	}
@@ -182,7 +204,7 @@ func (g *ledger) score(r *row) {
 	if !ok {
 		return
 	}
-	r.score = value
+	g.rows.at(place).score = value
 	g.scores = append(g.scores, Score{Task: t.Spec.ID, Value: value, Ended: t.Ended})
 	if g.objective.Improves(value, g.best.Value, g.hasBest) {
 		g.best, g.hasBest = Best{Task: t.Spec.ID, Value: value}, true
@@ -220,38 +242,6 @@ func (g *ledger) perMinute(name string, now time.Time) float64 {
 	return float64(len(endings)) / span.Minutes()
 }
 
-// sorted returns every task in order of arrival, as one commit left them.
-func (g *ledger) sorted() []*spec.Task {
-	tasks, _ := g.sortedAt()
-	return tasks
-}
-
-// sortedAt is sorted, with the journal position of that commit.
-func (g *ledger) sortedAt() ([]*spec.Task, uint64) {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.pointers(), g.last.position.seq
-}
-
-// pointers copies what stands in the rows and looks at none of it: the lock is held as briefly as can be.
-func (g *ledger) pointers() []*spec.Task {
-	tasks := make([]*spec.Task, g.rows.count)
-	for place := range tasks {
-		tasks[place] = g.rows.at(place).task
-	}
-	return tasks
-}
-
-// each calls f for every task as the newest commit left it, and returns that commit's position.
-func (g *ledger) each(f func(*spec.Task)) position {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	for place := range g.rows.count {
-		f(g.rows.at(place).task)
-	}
-	return g.last.position
-}
-
 // state returns what engine_state.json says: the queue in scheduling order, and what is under way.
 func (g *ledger) state() spec.EngineState {
 	state, _ := g.stateAt()
@@ -261,19 +251,18 @@ func (g *ledger) state() spec.EngineState {
 // stateAt is state, with the journal position that it shows.
 func (g *ledger) stateAt() (spec.EngineState, uint64) {
 	g.mu.RLock()
-	status, tasks, at := g.last.meta.Status, g.pointers(), g.last.position.seq
+	status, p := g.last.meta.Status, g.picture()
 	g.mu.RUnlock()
 	var queued, running []*spec.Task
-	for _, t := range tasks {
+	for t := range p.live() {
 		switch {
-		case t.State.Terminal():
 		case t.State != spec.StateQueued, t.Interrupted && status == spec.StatusInterrupted:
 			running = append(running, t)
 		default:
 			queued = append(queued, t)
 		}
 	}
-	return spec.EngineState{Status: status, Queued: inOrder(queued), Running: inOrder(running)}, at
+	return spec.EngineState{Status: status, Queued: inOrder(queued), Running: inOrder(running)}, p.at.seq
 }
 
 // inOrder returns the specs of tasks in scheduling order, with their effective priorities.
@@ -291,20 +280,25 @@ func inOrder(tasks []*spec.Task) []spec.TaskSpec {
 
 // nodes returns the hypothesis tree: every experiment in order of arrival, and the journal position that it shows.
 func (g *ledger) nodes() ([]spec.HypothesisNode, uint64) {
-	tasks, at := g.sortedAt()
-	kids := make(map[spec.TaskID][]string, len(tasks))
-	for _, t := range tasks {
-		if t.Parent != "" && !g.uncounted(t.Spec.Kind) {
-			kids[t.Parent] = append(kids[t.Parent], string(t.Spec.ID))
+	p := g.look()
+	return slices.AppendSeq(make([]spec.HypothesisNode, 0, len(p.tasks)), g.nodesOf(p)), p.at.seq
+}
+
+// nodesOf yields the experiments of a picture as nodes. It goes through the picture twice: kids stand behind their parents.
+func (g *ledger) nodesOf(p picture) iter.Seq[spec.HypothesisNode] {
+	return func(yield func(spec.HypothesisNode) bool) {
+		kids := make(map[spec.TaskID][]string, len(p.tasks))
+		for t := range p.all() {
+			if t.Parent != "" && !g.uncounted(t.Spec.Kind) {
+				kids[t.Parent] = append(kids[t.Parent], string(t.Spec.ID))
+			}
+		}
+		for t := range p.all() {
+			if !g.uncounted(t.Spec.Kind) && !yield(nodeOf(t, kids[t.Spec.ID])) {
+				return
+			}
 		}
 	}
-	nodes := make([]spec.HypothesisNode, 0, len(tasks))
-	for _, t := range tasks {
-		if !g.uncounted(t.Spec.Kind) {
-			nodes = append(nodes, nodeOf(t, kids[t.Spec.ID]))
-		}
-	}
-	return nodes, at
 }
 
 // nodeOf returns a task as a node of the tree.
@@ -399,12 +393,12 @@ func nodeStatus(s spec.TaskState) string {
 // blobs returns what the run's tasks name in the object store.
 func (g *ledger) blobs() map[spec.Digest]bool {
 	named := make(map[spec.Digest]bool)
-	g.each(func(t *spec.Task) {
+	for t := range g.look().all() {
 		named[t.Spec.Stored.Digest], named[t.Spec.Code.Bundle.Digest] = true, true
 		if t.Outcome != nil {
 			named[t.Outcome.Stored.Digest] = true
 		}
-	})
+	}
 	return named
 }
 

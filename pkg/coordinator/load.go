@@ -63,7 +63,7 @@ func (t *term) restoreWorkflow(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	tasks := t.ledger.sorted()
+	tasks := slices.Collect(t.ledger.look().all())
 	results := make(map[spec.TaskID]spec.TaskResult, len(tasks))
 	for _, task := range tasks {
 		if task.Outcome != nil {
@@ -123,8 +123,8 @@ func (t *term) adopt(edited spec.EngineState) error {
 		listed[ts.ID] = true
 		t.adoptOne(ts)
 	}
-	for _, task := range t.ledger.sorted() {
-		if !listed[task.Spec.ID] && task.Seq < newer && !task.State.Terminal() && task.State != spec.StateReported {
+	for task := range t.ledger.look().live() {
+		if !listed[task.Spec.ID] && task.Seq < newer && task.State != spec.StateReported {
 			t.edit(engine.Cancel{Task: task.Spec.ID, Asked: byEdit("removed from engine_state.json")})
 		}
 	}

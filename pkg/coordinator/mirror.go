@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -297,13 +298,13 @@ func (m *mirror) renew(ctx context.Context, cause error) error {
 
 // markAll makes every task dirty, and the meta too.
 func (m *mirror) markAll() {
-	all := make(map[spec.TaskID]kvTask)
-	at := m.ledger.each(func(t *spec.Task) { all[t.Spec.ID] = kvTask{task: t} })
+	all := m.ledger.look()
+	tasks := slices.Collect(all.all())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, d := range all {
-		if newer, ok := m.dirty[id]; !ok || newer.seq < at.seq {
-			m.dirty[id] = kvTask{seq: at.seq, task: d.task}
+	for _, t := range tasks {
+		if newer, ok := m.dirty[t.Spec.ID]; !ok || newer.seq < all.at.seq {
+			m.dirty[t.Spec.ID] = kvTask{seq: all.at.seq, task: t}
 		}
 	}
 	m.done, m.baseDue = position{}, m.base != nil

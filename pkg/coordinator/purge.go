@@ -55,14 +55,14 @@ func (t *term) purgeBelow(ctx context.Context, seq uint64) error {
 // base returns what the journal adds up to at the newest commit.
 func (g *ledger) base() *bus.MirrorBase {
 	g.mu.RLock()
-	tasks, last := g.pointers(), g.last
+	tasks, last := g.picture(), g.last
 	g.mu.RUnlock()
 	p := last.position
 	b := &bus.MirrorBase{MirrorMeta: bus.MirrorMeta{
 		Version: bus.RecordVersion, RunID: p.runID, Epoch: p.epoch, Commit: p.commit, Writer: p.writer, JournalSeq: p.seq,
-		Time: p.time, Watermark: p.watermark, Tasks: uint64(len(tasks)), Meta: last.meta,
+		Time: p.time, Watermark: p.watermark, Tasks: uint64(len(tasks.tasks)), Meta: last.meta,
 	}}
-	for _, t := range tasks {
+	for t := range tasks.live() {
 		if t.State.Leased() {
 			b.Leased = append(b.Leased, spec.Change{Task: t})
 		}

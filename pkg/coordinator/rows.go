@@ -9,7 +9,7 @@ import (
 // rows are the tasks of a run in the order of their arrival, and the tree between them. A task keeps its place for ever, so
 // that a reader who holds a place may let go of the lock and come back. They stand in pages: growing copies nothing.
 type rows struct {
-	pages   []*[pageRows]row
+	pages   []*page
 	count   int
 	places  map[spec.TaskID]int32
 	orphans map[spec.TaskID][]int32 // by a parent that has not come yet
@@ -17,9 +17,17 @@ type rows struct {
 
 // row is one task. Its kids are a list through the rows themselves, by place from 1; 0 ends it.
 type row struct {
-	task               *spec.Task
-	score              float64 // of the objective; NaN when it has none
+	task               *spec.Task // nil: it has finished, and is in the block of its place
+	score              float64    // of the objective; NaN when it has none
 	kid, lastKid, next int32
+	skipped            int32 // how many numbers were left out before its own
+}
+
+// page is some rows, and the blocks of those that are packed. Packed tasks lie together with their neighbours in order of
+// arrival, not as they finished, so that a sweep finds them together whatever the priorities were.
+type page struct {
+	rows   [pageRows]row
+	blocks [pageRows / blockRows]*block
 }
 
 const pageRows = 4096
@@ -29,44 +37,65 @@ func newRows(tasks int) rows {
 	return rows{places: make(map[spec.TaskID]int32, tasks), orphans: make(map[spec.TaskID][]int32)}
 }
 
-func (r *rows) at(place int) *row { return &r.pages[place/pageRows][place%pageRows] }
+func (r *rows) at(place int) *row { return &r.pages[place/pageRows].rows[place%pageRows] }
 
-// find returns a task's row, nil when there is none.
-func (r *rows) find(id spec.TaskID) *row {
-	place, known := r.places[id]
-	if !known {
-		return nil
-	}
-	return r.at(int(place))
+// block returns where the block of a number stands: that of the rows from blockRows times the number on.
+func (r *rows) block(n int) **block {
+	const perPage = pageRows / blockRows
+	return &r.pages[n/perPage].blocks[n%perPage]
 }
 
-// of returns the row of a task, nil when it has none. Tasks are numbered as they arrive, which tells the place, unless some
-// numbers were left out.
-func (r *rows) of(t *spec.Task) *row {
+// ref returns the task at a place as readers take it along.
+func (r *rows) ref(place int) ref {
+	if t := r.at(place).task; t != nil {
+		return ref{task: t}
+	}
+	return ref{block: *r.block(place / blockRows), row: place % blockRows}
+}
+
+// task returns the task at a place.
+func (r *rows) task(place int) *spec.Task {
+	if t := r.at(place).task; t != nil {
+		return t
+	}
+	return new(unpacker).task(r.ref(place))
+}
+
+// seq returns the number of the task at a place.
+func (r *rows) seq(place int) uint64 { return uint64(int64(place) + 1 + int64(r.at(place).skipped)) }
+
+// find returns a task's place.
+func (r *rows) find(id spec.TaskID) (place int, known bool) {
+	at, known := r.places[id]
+	return int(at), known
+}
+
+// of returns the place of a task. Tasks are numbered as they arrive, which tells it, unless some numbers were left out.
+func (r *rows) of(t *spec.Task) (place int, known bool) {
 	if place := int(t.Seq) - 1; place >= 0 && place < r.count {
-		if row := r.at(place); row.task.Spec.ID == t.Spec.ID {
-			return row
+		if have := r.at(place).task; have != nil && have.Spec.ID == t.Spec.ID {
+			return place, true
 		}
 	}
 	return r.find(t.Spec.ID)
 }
 
 // add gives a new task its place, below its parent in the tree.
-func (r *rows) add(t *spec.Task) *row {
-	place := r.count
+func (r *rows) add(t *spec.Task) (place int) {
+	place = r.count
 	if place%pageRows == 0 {
-		r.pages = append(r.pages, new([pageRows]row))
+		r.pages = append(r.pages, new(page))
 	}
 	r.count++
-	added := r.at(place)
-	*added = row{task: t, score: math.NaN()}
+	skipped := int64(t.Seq) - int64(place) - 1
+	*r.at(place) = row{task: t, score: math.NaN(), skipped: int32(min(math.MaxInt32, max(math.MinInt32, skipped)))}
 	r.places[t.Spec.ID] = int32(place)
 	r.hang(t.Parent, int32(place))
 	for _, kid := range r.orphans[t.Spec.ID] {
 		r.hang(t.Spec.ID, kid)
 	}
 	delete(r.orphans, t.Spec.ID)
-	return added
+	return place
 }
 
 // hang appends a row to its parent's kids.
@@ -74,14 +103,15 @@ func (r *rows) hang(parent spec.TaskID, place int32) {
 	if parent == "" {
 		return
 	}
-	p := r.find(parent)
-	switch {
-	case p == nil:
+	at, known := r.find(parent)
+	if !known {
 		r.orphans[parent] = append(r.orphans[parent], place)
 		return
-	case p.kid == 0:
+	}
+	p := r.at(at)
+	if p.kid == 0 {
 		p.kid = place + 1
-	default:
+	} else {
 		r.at(int(p.lastKid - 1)).next = place + 1
 	}
 	p.lastKid = place + 1

@@ -29,7 +29,7 @@ func TestRowsKeepTheTree(t *testing.T) {
 				task.Parent = spec.TaskID(fmt.Sprint(p))
 			}
 			id := task.Spec.ID
-			if r.find(task.Parent) == nil {
+			if _, known := r.find(task.Parent); !known {
 				waiting[task.Parent] = append(waiting[task.Parent], id)
 			} else {
 				want[task.Parent] = append(want[task.Parent], id)
@@ -47,8 +47,8 @@ func TestRowsKeepTheTree(t *testing.T) {
 }
 
 func kidsOf(r *rows, id spec.TaskID) (kids []spec.TaskID) {
-	if parent := r.find(id); parent != nil {
-		for place := parent.kid; place != 0; place = r.at(int(place - 1)).next {
+	if parent, known := r.find(id); known {
+		for place := r.at(parent).kid; place != 0; place = r.at(int(place - 1)).next {
 			kids = append(kids, r.at(int(place-1)).task.Spec.ID)
 		}
 	}

@@ -683,6 +683,7 @@ func (f watch) follow(c *committed) {
 	if n := f.t.ledger.size(); n != len(check.tasks) {
 		check.fail("record %d: the ledger has %d tasks, the journal %d", check.seq, n, len(check.tasks))
 	}
+	ledger := f.ledger()
 	live := 0
 	var spent spec.Spent
 	for _, id := range check.order {
@@ -691,7 +692,7 @@ func (f watch) follow(c *committed) {
 		if want.State == spec.StateRunning {
 			spent = spent.Plus(want.Lease.Spent(c.position.time))
 		}
-		if have, _ := f.t.ledger.task(id); have == nil || difference(want, have) != "" {
+		if have := ledger[id]; have == nil || difference(want, have) != "" {
 			check.fail("record %d, ledger, task %q: %s", check.seq, id, difference(want, have))
 		}
 		have, alive := f.t.leader.engine.Task(id)
@@ -709,6 +710,20 @@ func (f watch) follow(c *committed) {
 		check.fail("record %d: the engine counts %d live tasks, the journal has %d", check.seq, n, live)
 	}
 	check.spent(spent, c.spending.By(c.position.time), spec.Cost(c.counts.Running))
+}
+
+// ledger reads the ledger, task by task.
+func (f watch) ledger() map[spec.TaskID]*spec.Task {
+	p, tasks := f.t.ledger.look(), make(map[spec.TaskID]*spec.Task)
+	for t := range p.all() {
+		tasks[t.Spec.ID] = t
+	}
+	for _, t := range p.tasks {
+		if t == nil {
+			f.c.seen["packed"]++
+		}
+	}
+	return tasks
 }
 
 // spent holds that what a run has spent is what its tasks have, but for a millionth a lease.

@@ -167,6 +167,9 @@ type simNode struct {
 // simPurgeAfter is how old a record is at least when it is purged: long enough that whoever was paused meets it.
 const simPurgeAfter = time.Second
 
+// simPacking is the time between rounds of the packer: short, so that in most histories readers meet packed tasks.
+const simPacking = 300 * time.Millisecond
+
 func (n *simNode) start() {
 	n.busy = false
 	n.w.tracef("%s starts", n.name)
@@ -183,6 +186,7 @@ func (n *simNode) run(p *model.Proc) {
 		LeaderTTL: 3 * time.Second, LeaseTTL: w.leaseTTL, WorkerTTL: w.workerTTL, HookTimeout: 3 * time.Second, MaxLost: 2,
 		PurgeJournalAbove: w.purgeAbove, PurgeJournalAfter: simPurgeAfter,
 	}, p)
+	c.packing = simPacking
 	c.use(ports{
 		journal: client.Journal(simRun, bus.StreamOptions{}), results: client.Results(simRun, bus.StreamOptions{}),
 		doorbell: witnessedDoorbell{client.Doorbell(bus.StreamOptions{}, c.notRung), n}, uplinks: witnessedUplinks{client.Uplinks(), n},

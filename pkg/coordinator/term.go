@@ -24,6 +24,7 @@ type term struct {
 	events *eventLog
 	cfg    engine.Config
 	mirror *mirror
+	packer packer
 	files  *files // nil without a workdir
 	hooks  *hookRunner
 	intake *intake
@@ -108,6 +109,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	cfg, recipe, objective := c.plan()
 	t.ledger = newLedger(objective, cfg.Kinds)
+	t.packer = packer{ledger: t.ledger, host: c.host, interval: c.packing}
 	t.mirror = newMirror(c.ports.mirror, t.ledger, f.epoch, rec.mirror, c.log, c.host)
 	queue := newHookQueue(c.host)
 	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host, complete: t.complete}
@@ -126,6 +128,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.leader.metaDue = !t.leader.rules.Equal(f.meta.Rules)
 	t.cfg, t.roster, t.events = cfg, newRoster(c.o.Run), newEventLog(rec.commit.last)
 	t.restore(f)
+	rec.fold = nil // the committer keeps the rest of rec for as long as the term lasts
 	t.leader.ledger, t.leader.tick = t.ledger, t.ledger.tick
 	t.leader.followers = []follower{t.events, t.mirror, newClaimWatch(c.metrics.claimSeconds), t}
 	if c.o.Workdir != "" {
@@ -299,6 +302,7 @@ func (t *term) start() error {
 	t.goes(l.sweeper.sweep)
 	t.mirror.join = t.c.host.Go(func() { t.mirror.run(t.ctx) })
 	t.joins = append(t.joins, t.mirror.join)
+	t.goes(t.packer.run)
 	t.goes(t.upkeep)
 	t.goes(l.courier.run)
 	t.goes(l.rejects.storeAll)

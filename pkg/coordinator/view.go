@@ -13,9 +13,10 @@ import (
 )
 
 // View reads a run as its commits leave it, for people and programs that look on. It never touches the engine, and holds no
-// lock that a commit waits for longer than it takes to copy a few thousand pointers, however long the run is. A view
-// outlives the term it was taken of, and then shows the term's end. It is safe for concurrent use; the tasks it returns
-// never change and must not be changed.
+// lock that a commit waits for longer than it takes to copy a few thousand pointers, however long the run is; State and
+// Nodes, which show one moment, copy one for each task. A view outlives the term it was taken of, and then shows the term's
+// end. It is safe for concurrent use; the tasks it returns never change and must not be changed. A finished task may be
+// another copy each time.
 type View struct{ t *term }
 
 // View returns a view of the run; ErrNotLeader on a standby.
@@ -89,13 +90,11 @@ func (v *View) Size() int { return v.t.ledger.size() }
 
 // Task returns a task.
 func (v *View) Task(id spec.TaskID) (Row, bool) {
-	g := v.t.ledger
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if r := g.rows.find(id); r != nil {
-		return Row{r.task, r.score}, true
+	h, ok := v.t.ledger.held(id)
+	if !ok {
+		return Row{}, false
 	}
-	return Row{}, false
+	return h.row(new(unpacker)), true
 }
 
 // PlaceOf returns the place of the first task that arrived with a number, or later; Size if there is none.
@@ -103,113 +102,7 @@ func (v *View) PlaceOf(seq uint64) int {
 	g := v.t.ledger
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return sort.Search(g.rows.count, func(place int) bool { return g.rows.at(place).task.Seq >= seq })
-}
-
-// scanChunk is how many rows a scan copies under the ledger's lock.
-const scanChunk = 2048
-
-// Scan yields the tasks from a place on, in order of arrival. It is no picture of one moment: each task is as it was when
-// the scan came by.
-func (v *View) Scan(from int) iter.Seq2[int, Row] {
-	return func(yield func(int, Row) bool) {
-		chunk := make([]Row, scanChunk)
-		for {
-			n := v.t.ledger.read(from, chunk)
-			for i, row := range chunk[:n] {
-				if !yield(from+i, row) {
-					return
-				}
-			}
-			if from += n; n == 0 {
-				return
-			}
-		}
-	}
-}
-
-// ScanBack yields the tasks from a place down, the latest arrival first.
-func (v *View) ScanBack(from int) iter.Seq2[int, Row] {
-	return func(yield func(int, Row) bool) {
-		chunk := make([]Row, scanChunk)
-		for from >= 0 {
-			first := max(0, from+1-scanChunk)
-			n := v.t.ledger.read(first, chunk[:from+1-first])
-			for i := n - 1; i >= 0; i-- {
-				if !yield(first+i, chunk[i]) {
-					return
-				}
-			}
-			from = first - 1
-		}
-	}
-}
-
-// read copies rows from a place on and returns how many there were.
-func (g *ledger) read(from int, to []Row) (n int) {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	for n < len(to) && from+n < g.rows.count {
-		r := g.rows.at(from + n)
-		to[n] = Row{r.task, r.score}
-		n++
-	}
-	return n
-}
-
-// Children yields the tasks below a task in the tree, in order of arrival.
-func (v *View) Children(id spec.TaskID) iter.Seq[Row] {
-	return func(yield func(Row) bool) {
-		chunk := make([]Row, 0, 64)
-		place := v.t.ledger.firstKid(id)
-		for place != 0 {
-			chunk, place = v.t.ledger.siblings(place, chunk[:0])
-			for _, row := range chunk {
-				if !yield(row) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (g *ledger) firstKid(id spec.TaskID) int32 {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if r := g.rows.find(id); r != nil {
-		return r.kid
-	}
-	return 0
-}
-
-// siblings copies a row and those after it below the same parent, as many as fit, and returns the place to go on at.
-func (g *ledger) siblings(place int32, to []Row) ([]Row, int32) {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	for place != 0 && len(to) < cap(to) {
-		r := g.rows.at(int(place - 1))
-		to = append(to, Row{r.task, r.score})
-		place = r.next
-	}
-	return to, place
-}
-
-// Subtree yields a task and all its descendants, level by level.
-func (v *View) Subtree(id spec.TaskID) iter.Seq[Row] {
-	return func(yield func(Row) bool) {
-		root, ok := v.Task(id)
-		if !ok || !yield(root) {
-			return
-		}
-		for next := []spec.TaskID{id}; len(next) > 0; next = next[1:] {
-			for row := range v.Children(next[0]) {
-				if !yield(row) {
-					return
-				}
-				next = append(next, row.Task.Spec.ID)
-			}
-		}
-	}
+	return sort.Search(g.rows.count, func(place int) bool { return g.rows.seq(place) >= seq })
 }
 
 // Scores returns every experiment with a value of the objective, as they ended. It must not be changed.
@@ -241,16 +134,12 @@ func (v *View) PastAttempts(id spec.TaskID) []PastAttempt {
 // State returns what engine_state.json says.
 func (v *View) State() spec.EngineState { return v.t.ledger.state() }
 
-// Node returns a task as a node of the hypothesis tree.
-func (v *View) Node(t *spec.Task) spec.HypothesisNode {
-	var kids []string
-	for row := range v.Children(t.Spec.ID) {
-		if v.Counted(row.Task.Spec.Kind) {
-			kids = append(kids, string(row.Task.Spec.ID))
-		}
-	}
-	return nodeOf(t, kids)
-}
+// Nodes yields the hypothesis tree as one commit left it: every experiment in order of arrival.
+func (v *View) Nodes() iter.Seq[spec.HypothesisNode] { return v.t.ledger.nodesOf(v.t.ledger.look()) }
+
+// Packed reports whether the finished tasks of the run are packed, as far as they ever will be: what the leader's memory
+// holds is then as little as it becomes.
+func (v *View) Packed() bool { return v.t.ledger.packed() }
 
 // Result decodes what the deciding attempt of a task produced; the zero result when it has no outcome yet.
 func (v *View) Result(t *spec.Task) (spec.TaskResult, error) {
