@@ -82,6 +82,7 @@ func (s *LeaderService) Lead(args LeadArgs, _ *None) error {
 		return err
 	}
 	s.load, s.replenish = args.Load, args.Replenish
+	padding() // before anybody weighs the process
 	o := coordinator.Options{Run: args.Run, Workflow: replenisher{service: s}, Name: "bench", MaxConcurrency: args.Budget}
 	if s.leading, err = lead(s.ctx, conn, o, s.log); err != nil {
 		return err
@@ -136,6 +137,15 @@ func (s *LeaderService) Finish(tasks int, took *time.Duration) error {
 
 // Settle waits until the mirror has caught up.
 func (s *LeaderService) Settle(None, *None) error { return s.leading.settle(s.ctx) }
+
+// Pack waits until the coordinator has packed what has finished.
+func (s *LeaderService) Pack(None, *None) error {
+	view, err := s.leading.View()
+	if err != nil {
+		return err
+	}
+	return s.leading.until(s.ctx, pollSlow, view.Packed)
+}
 
 // Heap replies how many bytes of live memory the process has.
 func (s *LeaderService) Heap(_ None, bytes *int64) error {

@@ -1,11 +1,11 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 
 	"autoresearch/pkg/spec"
 )
@@ -66,10 +66,31 @@ func (l load) priority(i int) float64 {
 
 // object returns {"n":i,"pad":"..."} of exactly the payload's size, or the shortest that is larger.
 func (l load) object(i int) spec.Payload {
-	head := fmt.Appendf(make([]byte, 0, l.Payload), `{"n":%d,"pad":"`, i)
-	pad := max(0, l.Payload-len(head)-len(`"}`))
-	return append(append(head, bytes.Repeat([]byte{'x'}, pad)...), `"}`...)
+	object := fmt.Appendf(make([]byte, 0, l.Payload), `{"n":%d,"pad":"`, i)
+	for left := l.Payload - len(object) - len(`"}`); left > 0; {
+		pad := padding()[i%paddingText*paddingStep%(paddingText/2):]
+		pad = pad[:min(left, len(pad))]
+		object, left = append(object, pad...), left-len(pad)
+	}
+	return append(object, `"}`...)
 }
+
+// padding is text that payloads are filled with, each with a piece of its own: what keeps payloads compressed must not look better
+// than it is.
+var padding = sync.OnceValue(func() []byte {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	random, text := rand.New(rand.NewPCG(1, 2)), make([]byte, paddingText)
+	for i := range text {
+		text[i] = letters[random.IntN(len(letters))]
+	}
+	return text
+})
+
+// paddingText is how long the text is. By paddingStep, the golden section of half of it, the pieces of neighbours lie far apart.
+const (
+	paddingText = 1 << 20
+	paddingStep = 324_027
+)
 
 // number is the inverse of spec's id.
 func (l load) number(id spec.TaskID) (int, error) {

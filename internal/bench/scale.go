@@ -16,17 +16,15 @@ type Scale []*ScaleAt
 type ScaleAt struct {
 	Queued    int     `json:"queued"`
 	TasksPerS float64 `json:"tasks_per_s"`
-	// BytesPerTask is the coordinator's live memory for each queued task, beyond its payload; BytesPerFinished for each
-	// finished one, all told (0 where the queue is so long that it cannot be told).
+	// BytesPerTask is the coordinator's live memory for each queued task beyond its payload, BytesPerFinished for each finished
+	// one, likewise, once it is packed; 0 where it was not looked at.
 	BytesPerTask     float64   `json:"bytes_per_task"`
 	BytesPerFinished float64   `json:"bytes_per_finished_task,omitempty"`
 	MinMax           MinMax    `json:"min_max"`
 	Rounds           []float64 `json:"rounds"`
 	Tasks            int       `json:"tasks"` // a round
 
-	led   led
-	empty int64 // memory before
-	full  int64 // with the queue
+	led led
 }
 
 func (r Scale) targets() []Target {
@@ -34,7 +32,7 @@ func (r Scale) targets() []Target {
 	return []Target{
 		atLeast(fmt.Sprintf("rate at %d / rate at %d", long.Queued, short.Queued), long.TasksPerS/short.TasksPerS, 0.9),
 		below("bytes a queued task beyond its payload", long.BytesPerTask, 400),
-		below("bytes a finished task", short.BytesPerFinished, 250),
+		below("bytes a finished task beyond its payload", short.BytesPerFinished, 250),
 	}
 }
 
@@ -45,7 +43,7 @@ func (r Scale) lines(name string) []string {
 		line := fmt.Sprintf("  %8d queued %8.0f tasks/s  (%.0f to %.0f), %.0f bytes a queued task beyond its payload", at.Queued, at.TasksPerS,
 			at.MinMax[0], at.MinMax[1], at.BytesPerTask)
 		if at.BytesPerFinished > 0 {
-			line += fmt.Sprintf(", %.0f a finished one in all", at.BytesPerFinished)
+			line += fmt.Sprintf(", %.0f a finished one", at.BytesPerFinished)
 		}
 		lines = append(lines, line)
 	}
@@ -108,16 +106,18 @@ func (at *ScaleAt) fill(ctx context.Context, s *site) (err error) {
 	if err := at.led.do(ctx, "Pause", true); err != nil {
 		return err
 	}
-	if at.empty, err = at.led.heap(ctx); err != nil {
+	empty, err := at.led.heap(ctx)
+	if err != nil {
 		return err
 	}
 	if err := at.led.do(ctx, "Fill", at.Queued); err != nil {
 		return err
 	}
-	if at.full, err = at.led.heap(ctx); err != nil {
+	full, err := at.led.heap(ctx)
+	if err != nil {
 		return err
 	}
-	at.BytesPerTask = float64(at.full-at.empty)/float64(at.Queued) - payloadDefault
+	at.BytesPerTask = float64(full-empty)/float64(at.Queued) - payloadDefault
 	s.say("%d tasks queued in %v, %.0f bytes each beyond the payload", at.Queued, time.Since(began).Round(time.Millisecond),
 		at.BytesPerTask)
 	return nil
@@ -159,15 +159,36 @@ func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 	return float64(at.Tasks) / took.Seconds(), at.led.do(ctx, "Settle", None{})
 }
 
-// weigh finds what a finished task takes: the queue has its old length, and beside it is what has finished meanwhile.
+// weighRounds is how many rounds' tasks finish between two weighings.
+const weighRounds = 5
+
+// weigh finds what a finished task takes: beside what finishes between two weighings, nothing has become more. The queue has
+// its old length, and what the coordinator keeps so much of and no more, as the newest events, was full before.
 func (at *ScaleAt) weigh(ctx context.Context) error {
-	now, err := at.led.heap(ctx)
+	heap, completed, err := at.packed(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := at.led.counts(ctx)
-	if err == nil && c.Completed > 0 {
-		at.BytesPerFinished = float64(now-at.full) / float64(c.Completed)
+	for range weighRounds {
+		if _, err := at.run(ctx); err != nil {
+			return err
+		}
+	}
+	full, all, err := at.packed(ctx)
+	if err == nil && all > completed {
+		at.BytesPerFinished = float64(full-heap)/float64(all-completed) - payloadDefault
 	}
 	return err
+}
+
+// packed waits until what has finished is packed, and returns the live memory and how much that is.
+func (at *ScaleAt) packed(ctx context.Context) (heap int64, completed int, err error) {
+	if err := at.led.do(ctx, "Pack", None{}); err != nil {
+		return 0, 0, err
+	}
+	if heap, err = at.led.heap(ctx); err != nil {
+		return 0, 0, err
+	}
+	c, err := at.led.counts(ctx)
+	return heap, c.Completed, err
 }
