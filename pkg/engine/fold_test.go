@@ -83,6 +83,9 @@ func (f *fold) check(e *Engine, now Now) error {
 			if err := f.checkDone(t, d); err != nil {
 				return err
 			}
+			if t.Parent != "" && !slices.Contains(e.kids[t.Parent], id) {
+				return fmt.Errorf("finished task %q does not hang below %q", id, t.Parent)
+			}
 			continue
 		}
 		live, ok := e.Task(id)

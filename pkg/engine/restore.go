@@ -22,6 +22,7 @@ func (e *Engine) Restore(meta spec.Meta, tasks int) {
 // Load takes one task of the fold, best in order of arrival, which must not change any more; the engine does not change it either. Of a finished one
 // it keeps only what it needs.
 func (e *Engine) Load(stored *spec.Task) {
+	e.adopt(stored.Parent, stored.Spec.ID)
 	policy, p := e.policyOf(stored.Spec.Kind), e.open(&stored.Spec, e.purseOf(stored.Purse))
 	if stored.Attempt > 0 && !policy.Uncounted {
 		p.Experiments++
@@ -63,14 +64,6 @@ func (e *Engine) depthBelow(parent spec.TaskID) int32 {
 func (e *Engine) Recover(now Now) {
 	live := bySeq(e.loading)
 	e.loading = nil
-	for id, k := range e.tasks {
-		if k.done != nil {
-			e.adopt(k.done.parent, id)
-		}
-	}
-	for _, t := range live {
-		e.adopt(t.Parent, t.Spec.ID)
-	}
 	if e.unmeasured {
 		e.measure()
 	}
@@ -108,41 +101,32 @@ func (e *Engine) addUp() []*purse {
 	return smaller
 }
 
-// measure finds how deep those tasks stand that were loaded before their parents, each from its parent's depth.
+// measure finds how deep those tasks stand that were loaded before their parents.
 func (e *Engine) measure() {
-	for id := range e.tasks {
-		e.measureFrom(id)
+	for parent, kids := range e.kids {
+		if above := e.tasks[parent]; above.depth() > 0 || above == (known{}) {
+			e.measureBelow(above.depth(), kids)
+		}
+	}
+	for id, k := range e.tasks {
+		if k.depth() == 0 { // in a circle, which only damage makes, or below one
+			e.measureBelow(0, []spec.TaskID{id})
+		}
 	}
 }
 
-// measureFrom walks up to the first task whose depth is known, or that nobody knows, and back down.
-func (e *Engine) measureFrom(id spec.TaskID) {
-	var path []*int32
-	depth, parent := e.standing(id)
-	for depth != nil && *depth == 0 {
-		*depth = 1 // until the walk comes back; it ends a circle, which only damage makes
-		path = append(path, depth)
-		depth, parent = e.standing(parent)
+// measureBelow gives kids that were not measured their depth below a task, and theirs.
+func (e *Engine) measureBelow(above int32, kids []spec.TaskID) {
+	for ; len(kids) > 0; above++ {
+		var next []spec.TaskID
+		for _, kid := range kids {
+			if k := e.tasks[kid]; k.depth() == 0 {
+				k.setDepth(above + 1)
+				next = append(next, e.kids[kid]...)
+			}
+		}
+		kids = next
 	}
-	above := int32(0)
-	if depth != nil {
-		above = *depth
-	}
-	for _, d := range slices.Backward(path) {
-		above++
-		*d = above
-	}
-}
-
-// standing returns where a task's depth is kept, nil for one that is not known, and its parent.
-func (e *Engine) standing(id spec.TaskID) (depth *int32, parent spec.TaskID) {
-	switch k := e.tasks[id]; {
-	case k.live != nil:
-		return &k.live.depth, k.live.Parent
-	case k.done != nil:
-		return &k.done.depth, k.done.parent
-	}
-	return nil, ""
 }
 
 // handOut gives the outcomes that wait to their hooks, in order.

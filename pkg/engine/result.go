@@ -297,5 +297,5 @@ func (e *Engine) countDone(t *spec.Task) {
 }
 
 func doneOf(t *spec.Task) *done {
-	return &done{parent: t.Parent, hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, cancelled: t.Cancelled}
+	return &done{hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, cancelled: t.Cancelled}
 }

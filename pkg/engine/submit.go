@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"autoresearch/pkg/spec"
 )
@@ -193,7 +194,7 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID, above known)
 // hang gives a new task its place in the tree and reports whether its parent was cancelled: then it is born cancelled.
 // Its children may have come before it; a parent that would close a circle is dropped.
 func (e *Engine) hang(t *task, above known) (cancelled bool) {
-	if t.Parent == t.Spec.ID || len(e.kids[t.Spec.ID]) > 0 && e.descends(t.Parent, t.Spec.ID) {
+	if t.Parent == t.Spec.ID || e.isAbove(t.Spec.ID, t.Parent) {
 		t.edit().Parent = ""
 		above = known{}
 	}
@@ -212,12 +213,20 @@ func (e *Engine) adopt(parent, id spec.TaskID) {
 	}
 }
 
-// descends reports whether id is the ancestor, or below it.
-func (e *Engine) descends(id, ancestor spec.TaskID) bool {
-	for id != "" && id != ancestor {
-		id = e.tasks[id].parent()
+// isAbove reports whether a task is an ancestor of another.
+func (e *Engine) isAbove(ancestor, id spec.TaskID) bool {
+	next := slices.Clone(e.kids[ancestor])
+	for seen := make(map[spec.TaskID]bool); len(next) > 0; {
+		kid := next[0]
+		if next = next[1:]; kid == id {
+			return true
+		}
+		if !seen[kid] { // it is else in a circle, which only damage makes
+			seen[kid] = true
+			next = append(next, e.kids[kid]...)
+		}
 	}
-	return id != ""
+	return false
 }
 
 func unknownKind(kind string) *spec.FailureRecord {

@@ -41,9 +41,9 @@ type policy struct {
 	class *class // nil for a kind that nobody can run
 }
 
-// done is what stays of a finished task: enough to recognise its content and its result, and to walk the tree.
+// done is what stays of a finished task: enough to recognise its content and its result, and for the children that it may still
+// get.
 type done struct {
-	parent    spec.TaskID
 	hash      uint64
 	claim     spec.ClaimID // that decided; 0 when the engine made the outcome
 	depth     int32
@@ -68,6 +68,14 @@ func (k known) depth() int32 {
 	return 0
 }
 
+func (k known) setDepth(depth int32) {
+	if k.live != nil {
+		k.live.depth = depth
+	} else {
+		k.done.depth = depth
+	}
+}
+
 // purse returns the one on which the task's children draw, nil when there is no task.
 func (k known) purse() *purse {
 	switch {
@@ -77,17 +85,6 @@ func (k known) purse() *purse {
 		return k.done.purse
 	}
 	return nil
-}
-
-// parent returns the id of the task above, "" when there is none.
-func (k known) parent() spec.TaskID {
-	switch {
-	case k.live != nil:
-		return k.live.Parent
-	case k.done != nil:
-		return k.done.parent
-	}
-	return ""
 }
 
 // cancelled reports whether the task's children are born cancelled.
