@@ -114,13 +114,17 @@ func (l *leader) lead(ctx context.Context) error {
 	return nil
 }
 
-// patience is how long the loop may wait: until the engine's next deadline.
+// patience is how long the loop may wait: until the engine's next deadline, or until it may tell what its run wants.
 func (l *leader) patience() time.Duration {
+	most := idleMax
+	if l.claim.late {
+		most = demandIntervalMin
+	}
 	at, ok := l.engine.NextDeadline()
 	if !ok {
-		return idleMax
+		return most
 	}
-	return min(idleMax, max(time.Millisecond, at-l.clock.engine))
+	return min(most, max(time.Millisecond, at-l.clock.engine))
 }
 
 // turn is the protocol: take what arrived, step the engine, journal, and only when the record is durable act on it.

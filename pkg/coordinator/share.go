@@ -11,7 +11,7 @@ import (
 )
 
 // How often a leader tells the others what its run wants: again and again while it wants anything, and sooner when that
-// changed.
+// changed; at once when it wants nothing any more, as the others' slots stand idle until they hear it.
 const (
 	demandInterval    = time.Second
 	demandIntervalMin = 100 * time.Millisecond
@@ -21,20 +21,20 @@ const (
 type claim struct {
 	last   []spec.ClassDemand // as it was told
 	told   time.Time
+	late   bool                           // it changed too soon after that to be told yet
 	shares atomic.Pointer[map[string]int] // for readers: as the engine worked them out
 }
 
 // tell tells what the run wants, if it is time. What is lost is told again.
 func (l *leader) tell(now time.Time) {
-	since := now.Sub(l.claim.told)
-	if since < demandIntervalMin {
-		return
+	since, classes := now.Sub(l.claim.told), l.engine.Demands()
+	if since >= demandIntervalMin {
+		shares := l.engine.Shares()
+		l.claim.shares.Store(&shares)
 	}
-	shares := l.engine.Shares()
-	l.claim.shares.Store(&shares)
-	classes := l.engine.Demands()
-	changed := !slices.Equal(classes, l.claim.last)
-	if !changed && (since < demandInterval || idle(classes)) {
+	changed, released := !slices.Equal(classes, l.claim.last), idle(classes) && !idle(l.claim.last)
+	l.claim.late = changed && since < demandIntervalMin && !released
+	if l.claim.late || !changed && (since < demandInterval || idle(classes)) {
 		return
 	}
 	l.claim.last, l.claim.told = slices.Clone(classes), now

@@ -1,11 +1,13 @@
 package engine
 
+import "math"
+
 // Batch returns how many of a class's tasks may go out as one message, for whichever worker takes it has slots for them all:
 // at least 1. fresh is how many were dispatched since the last Reset; those that went out before may be on their way to any
 // worker. The slots of classes that share them, and of runs that do, are others' too.
 func (e *Engine) Batch(class string, fresh int) int {
 	c := e.class(class)
-	if c.base != nil || len(c.requiring) > 0 || len(e.others) > 0 {
+	if c.base != nil || len(c.requiring) > 0 || c.share < math.MaxInt {
 		return 1
 	}
 	least := 0

@@ -49,6 +49,13 @@ func TestBatch(t *testing.T) {
 		{"another run wants slots", 20, []Event{
 			beat("a", 8), Demand{Run: "other", Weight: 1, Classes: []spec.ClassDemand{{Class: "cpu", Wants: 9}}},
 		}, 1},
+		{"another run wants no slots any more", 20, []Event{
+			beat("a", 8), Demand{Run: "other", Weight: 1, Classes: []spec.ClassDemand{{Class: "cpu", Wants: 9}}},
+			Demand{Run: "other", Weight: 1, Classes: []spec.ClassDemand{{Class: "cpu"}}},
+		}, 8},
+		{"another run wants slots of another class", 20, []Event{
+			beat("a", 8), Demand{Run: "other", Weight: 1, Classes: []spec.ClassDemand{{Class: "gpu", Wants: 9}}},
+		}, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

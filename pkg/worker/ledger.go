@@ -42,6 +42,8 @@ type pool struct {
 	// units are the GPUs of the slots, nil where they have none. out counts those that are being checked or quarantined.
 	units []*unit
 	out   int
+	// told is how many free slots the last heartbeat named.
+	told int
 	// deaf says that the class cannot pull: it offers no slot.
 	deaf bool
 	// freed has a token after slots became free.
@@ -137,6 +139,13 @@ func (l *ledger) offered(p *pool) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.room(p)
+}
+
+// freeUntold reports whether more of a pool's slots are free than the last heartbeat said.
+func (l *ledger) freeUntold(p *pool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !p.deaf && !l.leaving && l.room(p) > p.told
 }
 
 // room is offered, under the lock.
@@ -510,6 +519,7 @@ func (l *ledger) heartbeat() (u *bus.Uplink, lease time.Duration) {
 		if p.deaf || l.leaving {
 			free = 0
 		}
+		p.told = free
 		u.Slots = append(u.Slots, bus.ClassSlots{Class: p.class, Total: p.root().size, Free: free})
 	}
 	room := headlinesMax

@@ -15,6 +15,9 @@ const (
 	pullProbe  = 100 * time.Millisecond
 	// pullGrace is how much longer than its expiry a pull may take before it counts as stalled and is made anew.
 	pullGrace = 3 * time.Second
+	// idleNotice is how long a slot may be idle before the leaders hear that it is free, ahead of the next heartbeat: that of the run
+	// that had it knows, others may want it.
+	idleNotice = 50 * time.Millisecond
 )
 
 var errPullStalled = errors.New("the pull stalled")
@@ -79,6 +82,12 @@ func (w *worker) pull(ctx context.Context, p *pool, expiry time.Duration) error 
 	ctx, cancel := context.WithTimeoutCause(ctx, expiry+pullGrace, errPullStalled)
 	defer cancel()
 	w.ledger.asking(p, giveUp)
+	idle := time.AfterFunc(idleNotice, func() {
+		if w.ledger.freeUntold(p) {
+			notify(w.beat)
+		}
+	})
+	defer idle.Stop()
 	dispatches, err := w.link.pull(ctx, p.class, expiry)
 	w.ledger.asking(p, nil)
 	w.start(p, dispatches) // with an error too: they are ours

@@ -115,6 +115,31 @@ func TestDeafClass(t *testing.T) {
 	})
 }
 
+// TestIdleSlotsAreTold: the leaders hear that slots are free as soon as these stand idle: of another run's tasks they know nothing
+// else. While tasks come there is nothing to tell.
+func TestIdleSlotsAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		b := startBench(t, func(o *Options) { o.Slots[testClass], o.Heartbeat = 2, 5*time.Second }, runners(map[string]spec.RunnerFunc{
+			"train": func(context.Context, spec.Attempt) (spec.TaskResult, error) {
+				<-end
+				return spec.TaskResult{}, nil
+			},
+		}))
+		b.limit = time.Hour
+		b.give(dispatch("a"))
+		b.give(dispatch("b"))
+		b.until("a heartbeat names no free slot", func() bool { s := b.lastBeat().Slots; return len(s) == 1 && s[0].Free == 0 })
+		began := time.Now()
+		close(end)
+		b.until("a heartbeat names both", func() bool { return b.lastBeat().Slots[0].Free == 2 })
+		if took := time.Since(began); took > 2*idleNotice {
+			t.Errorf("the free slots were told after %v", took)
+		}
+	})
+}
+
 // slotsMetric returns the slots by class and state.
 func slotsMetric(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
