@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -18,6 +17,7 @@ import (
 
 	"autoresearch/internal/testca"
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 )
 
 // secured is a cluster of three servers with the generated users and TLS blocks, one certificate for all of them.
@@ -37,7 +37,7 @@ func newSecured(t *testing.T) *secured {
 	cert, key := s.authority.Issue(s.certs)
 	s.cluster = &cluster{t: t, replicas: 3, ca: s.authority.File, dir: initUsers(t, TLSPaths{CA: s.authority.File, Cert: cert, Key: key})}
 	for range 3 {
-		s.routes = append(s.routes, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+		s.routes = append(s.routes, fmt.Sprintf("127.0.0.1:%d", bustest.FreePort(t)))
 	}
 	var urls []string
 	for i, route := range s.routes {
@@ -220,23 +220,9 @@ func (s *secured) refusesStrangers() {
 	cert, key := other.Issue(s.t.TempDir())
 	block := filepath.Join(s.t.TempDir(), RouteTLSFile)
 	must(s.t, os.WriteFile(block, []byte(TLSPaths{CA: s.authority.File, Cert: cert, Key: key}.routeTLS()), 0o600))
-	stranger := s.start("stranger", fmt.Sprintf("127.0.0.1:%d", freePort(s.t)), block)
+	stranger := s.start("stranger", fmt.Sprintf("127.0.0.1:%d", bustest.FreePort(s.t)), block)
 	s.awaitComplaint("TLS route handshake error")
 	if n := stranger.NumRoutes(); n != 0 {
 		s.t.Errorf("a server with a certificate of another authority has %d routes", n)
 	}
-}
-
-// freePort finds a port below the range from which the system picks, where no other test takes it meanwhile.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			must(t, l.Close())
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"autoresearch/pkg/bus"
+	"autoresearch/pkg/bus/bustest"
 	"autoresearch/pkg/spec"
 )
 
@@ -25,7 +25,7 @@ func startCluster(t *testing.T) []*server.Server {
 	routes := make([]*url.URL, 3)
 	ports := make([]int, 3)
 	for i := range routes {
-		ports[i] = freePort(t)
+		ports[i] = bustest.FreePort(t)
 		routes[i] = &url.URL{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))}
 	}
 	servers := make([]*server.Server, 3)
@@ -46,22 +46,6 @@ func startCluster(t *testing.T) []*server.Server {
 		})
 	}
 	return servers
-}
-
-// freePort finds a port below the range from which the system picks, where no other test takes it meanwhile.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
-		if listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			if err := listener.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // eventually repeats an action that a cluster refuses until it has elected its leaders.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"autoresearch/internal/testca"
+	"autoresearch/pkg/bus/bustest"
 )
 
 // TestSearchUnderCredentials has the programs make their credentials and do a search with them, over TLS: a coordinator, two
@@ -53,7 +54,7 @@ func TestSearchUnderCredentials(t *testing.T) {
 // startNATSWith starts a server whose configuration has these lines, with more in its environment.
 func startNATSWith(t *testing.T, lines string, lab *lab, env ...string) *natsServer {
 	t.Helper()
-	s := &natsServer{store: t.TempDir(), port: freePort(t)}
+	s := &natsServer{store: t.TempDir(), port: bustest.FreePort(t)}
 	config := lab.write("nats.conf", fmt.Sprintf("host: 127.0.0.1\nport: %d\njetstream {store_dir: %q}\n%s\n", s.port, s.store, lines))
 	s.process = startWith(t, lab.dir, env, "nats-server", "-c", config)
 	s.says("Server is ready")

@@ -5,6 +5,8 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"autoresearch/pkg/bus/bustest"
 )
 
 // TestListen has the coordinator bring the NATS server, behind a password, and kills both at once: the worker's
@@ -13,7 +15,7 @@ func TestListen(t *testing.T) {
 	t.Parallel()
 	all := heldAndQueued(2)
 	lab, w := newLab(t), newWorkdir(t)
-	workflow, port := lab.workflow(2, all, ""), freePort(t)
+	workflow, port := lab.workflow(2, all, ""), bustest.FreePort(t)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	password, wrong := lab.write("password", "secret\n"), lab.write("wrong", "guess\n")
 	coordinator := func() *daemon {

@@ -4,13 +4,13 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"strconv"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"autoresearch/pkg/bus/bustest"
 )
 
 // natsServer is a nats-server as a process, with its store and its port, which a restart keeps.
@@ -23,7 +23,7 @@ type natsServer struct {
 // startNATS starts a server with JetStream on a free port of the loopback.
 func startNATS(t *testing.T) *natsServer {
 	t.Helper()
-	s := &natsServer{store: t.TempDir(), port: freePort(t)}
+	s := &natsServer{store: t.TempDir(), port: bustest.FreePort(t)}
 	s.process = start(t, "nats-server", "-a", "127.0.0.1", "-p", strconv.Itoa(s.port), "-js", "-sd", s.store)
 	s.says("Server is ready")
 	return s
@@ -62,23 +62,4 @@ func (s *natsServer) seal(stream string) {
 		}
 		return ""
 	})
-}
-
-// freePort returns a port that nobody listens on, below those that the kernel gives to outgoing connections: while the
-// server is away, one of them must not take its place.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20000 + rand.IntN(10000)
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
-	t.Fatal("no free port")
-	return 0
 }

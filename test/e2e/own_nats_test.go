@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"autoresearch/pkg/bus/bustest"
 )
 
 // TestOwnNATS: a server that somebody else runs, and of which the programs get no more than the account that is documented.
@@ -30,7 +32,7 @@ func TestOwnNATS(t *testing.T) {
 system_account: system`, relativeTo(t, lab.dir, account)), lab, "AUTORESEARCH_PASSWORD=ours")
 	others := asOthers(t, server)
 
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := fmt.Sprintf("127.0.0.1:%d", bustest.FreePort(t))
 	credentials := filepath.Join(t.TempDir(), "auth")
 	start(t, "autoresearch", "auth", "init", credentials).wantExit(0) // for the tokens of the API
 	tokens := filepath.Join(credentials, "http-tokens")

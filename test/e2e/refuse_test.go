@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"autoresearch/pkg/bus/bustest"
 )
 
 // interruptedSearch is a search that was stopped with one experiment under way and two queued.
@@ -67,7 +69,7 @@ func TestRefusedStart(t *testing.T) {
 		{"a taken port", "", []string{"--http", taken.Addr().String()}, []string{taken.Addr().String(), "in use", "--http"}},
 		{"a public address", "", []string{"--http", "0.0.0.0:0"}, []string{"--http", "loopback"}},
 		{"no JetStream", "", []string{"--nats", bare.url()}, []string{"without JetStream", "nats-server -js"}},
-		{"no server", "", []string{"--nats", fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))},
+		{"no server", "", []string{"--nats", fmt.Sprintf("nats://127.0.0.1:%d", bustest.FreePort(t))},
 			[]string{"cannot reach NATS", "127.0.0.1", "nats-server -js"}},
 		{"another run's name", "", []string{"--run", "other"}, []string{`"other"`, `"e2e"`, "--run"}},
 		{"a bad log level", "", []string{"--log-level", "loud"}, []string{"--log-level", "loud", "debug"}},
@@ -92,7 +94,7 @@ func TestRefusedDaemon(t *testing.T) {
 	bare := startBareNATS(t)
 	coordinator := []string{"--workflow", lab.workflow(1, tasks(1, "t%d", payload{}), ""), "--workdir", newWorkdir(t).dir, "--http", ""}
 	worker := []string{"--dir", t.TempDir()}
-	nobody := fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))
+	nobody := fmt.Sprintf("nats://127.0.0.1:%d", bustest.FreePort(t))
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +152,7 @@ func TestCoordinatorToldTwice(t *testing.T) {
 // startBareNATS starts a server without JetStream.
 func startBareNATS(t *testing.T) *natsServer {
 	t.Helper()
-	s := &natsServer{port: freePort(t)}
+	s := &natsServer{port: bustest.FreePort(t)}
 	s.process = start(t, "nats-server", "-a", "127.0.0.1", "-p", fmt.Sprint(s.port))
 	s.says("Server is ready")
 	return s

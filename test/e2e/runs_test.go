@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"autoresearch/pkg/bus/bustest"
 )
 
 // registered is a run as "run ls -o json" says it.
@@ -58,7 +60,7 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{nats: startNATS(t)}
 	for i := range c.coordinators {
-		address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		address := fmt.Sprintf("127.0.0.1:%d", bustest.FreePort(t))
 		c.servers[i] = "http://" + address
 		c.coordinators[i] = start(t, "coordinator", "--nats", c.nats.url(), "--http", address, "--workdir", t.TempDir())
 		c.coordinators[i].says("serving every run")
