@@ -47,14 +47,22 @@ func openRiver(ctx context.Context, dir string) (_ system, err error) {
 	if err := awaitPing(ctx, r.pool); err != nil {
 		return nil, err
 	}
-	migrator, err := rivermigrate.New(riverpgxv5.New(r.pool), &rivermigrate.Config{Logger: riverLog})
-	if err != nil {
-		return nil, fmt.Errorf("tables of River: %w", err)
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return nil, fmt.Errorf("make River's tables: %w", err)
+	if err := r.migrate(ctx, rivermigrate.DirectionUp, 0); err != nil {
+		return nil, err
 	}
 	return r, nil
+}
+
+// migrate makes River's tables, or removes them when target is -1.
+func (r *riverSystem) migrate(ctx context.Context, direction rivermigrate.Direction, target int) error {
+	migrator, err := rivermigrate.New(riverpgxv5.New(r.pool), &rivermigrate.Config{Logger: riverLog})
+	if err != nil {
+		return fmt.Errorf("tables of River: %w", err)
+	}
+	if _, err := migrator.Migrate(ctx, direction, &rivermigrate.MigrateOpts{TargetVersion: target}); err != nil {
+		return fmt.Errorf("migrate River's tables %s: %w", direction, err)
+	}
+	return nil
 }
 
 // awaitPing returns once PostgreSQL takes connections: its port answers a little earlier.
@@ -142,14 +150,14 @@ func submitRiver(ctx context.Context, client *river.Client[pgx.Tx], tasks int) e
 	return nil
 }
 
-// clear implements system.
+// clear implements system. The tables are made anew: of one that was emptied PostgreSQL believes that it stays empty, and chooses plans
+// that make River thirty times slower.
 func (r *riverSystem) clear(ctx context.Context) error {
-	for _, statement := range []string{"TRUNCATE river_job", "VACUUM FULL river_job"} {
-		if _, err := r.pool.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
+	if err := r.migrate(ctx, rivermigrate.DirectionDown, -1); err != nil {
+		return err
 	}
-	return nil
+	r.pool.Reset() // statements that were prepared for the old tables
+	return r.migrate(ctx, rivermigrate.DirectionUp, 0)
 }
 
 // close implements system.
