@@ -60,8 +60,7 @@ type leader struct {
 	claim     claim
 	weight    float64 // the run's part of the slots that it shares
 	ledger    *ledger
-	followers []follower            // besides the ledger
-	tick      func(spec.EngineTime) // told the engine time of each turn
+	followers []follower // besides the ledger
 	metrics   *metrics
 
 	keepCheckpoints, keepCode time.Duration // as recipes say it
@@ -135,7 +134,7 @@ func (l *leader) turn(ctx context.Context, wall time.Time, batch []arrival) erro
 		}
 	}
 	now := l.clock.advance(wall, l.heard)
-	defer l.tick(now.Engine)
+	defer l.ledger.tick(now.Engine)
 	if l.wasDeaf {
 		l.wasDeaf = false
 		l.engine.Step(now, engine.Reconnected{})

@@ -129,7 +129,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.cfg, t.roster, t.events = cfg, newRoster(c.o.Run), newEventLog(rec.commit.last)
 	t.restore(f)
 	rec.fold = nil // the committer keeps the rest of rec for as long as the term lasts
-	t.leader.ledger, t.leader.tick = t.ledger, t.ledger.tick
+	t.leader.ledger = t.ledger
 	t.leader.followers = []follower{t.events, t.mirror, newClaimWatch(c.metrics.claimSeconds), t}
 	if c.o.Workdir != "" {
 		t.files = newFiles(t, objective)
