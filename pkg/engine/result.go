@@ -280,9 +280,7 @@ func (e *Engine) retire(now Now, t *task) {
 	t.finish(now)
 	e.touch(t)
 	e.countDone(t.Task)
-	finished := doneOf(t.Task)
-	finished.depth, finished.purse = t.depth, t.purse
-	e.tasks[t.Spec.ID] = known{done: finished}
+	e.tasks[t.Spec.ID] = known{done: doneOf(t.Task, t.depth, t.purse)}
 }
 
 func (e *Engine) countDone(t *spec.Task) {
@@ -296,6 +294,6 @@ func (e *Engine) countDone(t *spec.Task) {
 	}
 }
 
-func doneOf(t *spec.Task) *done {
-	return &done{hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, cancelled: t.Cancelled}
+func doneOf(t *spec.Task, depth int32, p *purse) *done {
+	return &done{hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, depth: depth, cancelled: t.Cancelled, purse: p}
 }
