@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -39,9 +40,13 @@ func BenchmarkDecodeEngineState(b *testing.B) {
 }
 
 func BenchmarkContentHash(b *testing.B) {
-	task := bigState(1).Queued[0]
-	b.ReportAllocs()
-	for b.Loop() {
-		task.ContentHash()
+	usual, long := bigState(1).Queued[0], TaskSpec{Payload: Payload(`{"text":"` + strings.Repeat("long", 50) + `"}`)}
+	for name, task := range map[string]TaskSpec{"usual": usual, "long": long} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				task.ContentHash()
+			}
+		})
 	}
 }

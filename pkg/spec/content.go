@@ -20,30 +20,31 @@ func (t TaskSpec) SameContent(other TaskSpec) bool {
 
 // SameValue reports whether two JSON values have the same meaning, by the rule of SameContent. "" means {}.
 func SameValue(a, b []byte) bool {
-	return bytes.Equal(a, b) || bytes.Equal(canonical(a), canonical(b))
+	return bytes.Equal(a, b) || bytes.Equal(appendCanonical(nil, a), appendCanonical(nil, b))
 }
 
 // ContentHash returns a hash of what SameContent compares: equal for equal content, and the same in every process and
 // version.
 func (t TaskSpec) ContentHash() uint64 {
-	text := binary.AppendUvarint(nil, uint64(len(t.Kind)))
+	text := make([]byte, 0, binary.MaxVarintLen64+len(t.Kind)+len(t.Payload)+len("{}"))
+	text = binary.AppendUvarint(text, uint64(len(t.Kind)))
 	text = append(text, t.Kind...)
-	sum := sha256.Sum256(append(text, canonical(t.Payload)...))
+	sum := sha256.Sum256(appendCanonical(text, t.Payload))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// canonical returns the one text of all values of the same meaning, {} for "". A text that is not one value is its own.
-func canonical(text []byte) []byte {
+// appendCanonical appends the one text of all values of the same meaning, {} for "". A text that is not one value is its own.
+func appendCanonical(dst, text []byte) []byte {
 	if len(text) == 0 {
-		return []byte("{}")
+		return append(dst, "{}"...)
 	}
-	out := make([]byte, 0, len(text))
+	out := dst
 	err := whole(text, func(s *scanner) (err error) {
 		out, err = s.appendCanonical(out, 1)
 		return err
 	})
 	if err != nil {
-		return text
+		return append(dst, text...)
 	}
 	return out
 }
@@ -93,8 +94,8 @@ type member struct{ start, keyEnd, end int }
 func (s *scanner) canonicalObject(dst []byte, depth int) ([]byte, error) {
 	dst = append(dst, '{')
 	begin := len(dst)
-	var members []member
-	sorted := true
+	var room [8]member // enough for most objects, and not on the heap
+	members, sorted := room[:0], true
 	err := s.object(depth, func(key quoted) (err error) {
 		if len(members) > 0 {
 			dst = append(dst, ',')

@@ -339,10 +339,7 @@ func (s *scanner) str() (quoted, error) {
 	start, plain := s.pos, true
 	i := start + 1
 	for {
-		for i < len(s.text) && plainByte[s.text[i]] {
-			i++
-		}
-		if i >= len(s.text) {
+		if i += plainPrefix(s.text[i:]); i >= len(s.text) {
 			return quoted{}, s.fail(start, "a string without its closing quote")
 		}
 		if s.text[i] == '"' {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -19,6 +20,27 @@ var plainByte = func() (table [256]bool) {
 	}
 	return table
 }()
+
+// plainPrefix returns how many bytes at the beginning of text plainByte marks. Long strings are most of what a run's texts
+// are made of, so it looks at eight at once.
+func plainPrefix(text []byte) (size int) {
+	for len(text)-size >= 8 && allPlain(binary.LittleEndian.Uint64(text[size:])) {
+		size += 8
+	}
+	for size < len(text) && plainByte[text[size]] {
+		size++
+	}
+	return size
+}
+
+// allPlain reports whether plainByte marks each byte of a word. A byte that is not ASCII has its high bit set, and another that
+// is not plain gets it in one of the sums; none of them carries or borrows where all bytes are plain.
+func allPlain(word uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	control, rubout := word-ones*' ', word+ones
+	quote, escape := word^ones*'"'-ones, word^ones*'\\'-ones
+	return (word|control|rubout|quote|escape)&highs == 0
+}
 
 const hexDigits = "0123456789abcdef"
 
