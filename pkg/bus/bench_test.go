@@ -3,6 +3,7 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,6 +116,34 @@ func BenchmarkDecodeRecord(b *testing.B) {
 	}
 	perSecond(b, n, "changes")
 	b.ReportMetric(float64(len(parts[0]))/float64(len(r.Changes)), "B/change")
+}
+
+// A result with one child that has a long payload: checked as it arrives, decoded for the hook.
+func BenchmarkResult(b *testing.B) {
+	payload := spec.Payload(`{"text":"` + strings.Repeat("long", 50) + `"}`)
+	body, err := bus.EncodeResult(spec.TaskResult{
+		Children: []spec.TaskSpec{{ID: "task-1", Kind: "experiment", Priority: 1, Payload: payload}}, Worker: "w", Host: "h", Attempt: 1,
+		Started: time.Unix(1e9, 0), Duration: time.Second,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("check", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := bus.CheckResult(body, 100); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := bus.DecodeResult(body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 // A commit of 100 changes, encoded and appended.

@@ -44,7 +44,7 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 }
 
 // DecodeResult reads what EncodeResult wrote. It refuses the same as EncodeResult: the bytes may come from anywhere.
-// Payloads and the output come back without white space.
+// Payloads and the output come back without white space, and the result never refers to data.
 func DecodeResult(data []byte) (spec.TaskResult, error) {
 	c := newCursor("result", data)
 	r := spec.TaskResult{}
@@ -121,14 +121,15 @@ func (c *cursor) checkMetrics() {
 	}
 }
 
+// resultField reads a field. The output refers to data until compactResult, as does the payload of a child.
 func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 	switch string(key) {
 	case "c":
-		r.Children = list(c, c.taskSpec)
+		r.Children = list(c, c.child)
 	case "m":
 		r.Metrics = c.metrics()
 	case "o":
-		r.Output = json.RawMessage(c.bytes())
+		r.Output = json.RawMessage(c.raw())
 	case "f":
 		r.Failure = c.failure()
 	case "a":
@@ -159,6 +160,18 @@ func (c *cursor) resultField(r *spec.TaskResult, key []byte) bool {
 	return true
 }
 
+func (c *cursor) child() (s spec.TaskSpec) {
+	c.fields(nil, func(key []byte) bool {
+		if string(key) == "d" {
+			s.Payload = spec.Payload(c.raw())
+			return true
+		}
+		return c.specField(&s, key)
+	})
+	c.checkID(&s)
+	return s
+}
+
 func checkResult(r *spec.TaskResult) error {
 	for i := range r.Children {
 		if err := r.Children[i].Validate(); err != nil {
@@ -186,15 +199,17 @@ func compactResult(r *spec.TaskResult) error {
 	for i := range r.Children {
 		child := &r.Children[i]
 		child.Stored, child.Code = spec.Blob{}, spec.Code{} // not for workers to say
-		if child.Payload != nil {
-			payload, err := spec.ParsePayload(child.Payload)
-			if err != nil {
-				return fmt.Errorf("child %q: payload: %w", child.ID, err)
-			}
-			child.Payload = payload
-		}
+		payload := child.Payload
+		child.Payload = nil // ParsePayload looks at it
 		if err := child.Validate(); err != nil {
 			return fmt.Errorf("child %d: %w", i+1, err)
+		}
+		if payload == nil {
+			continue
+		}
+		var err error
+		if child.Payload, err = spec.ParsePayload(payload); err != nil {
+			return fmt.Errorf("child %q: payload: %w", child.ID, err)
 		}
 	}
 	return nil

@@ -34,36 +34,42 @@ func (w *wire) specBody(s *spec.TaskSpec) {
 
 func (c *cursor) taskSpec() (s spec.TaskSpec) {
 	c.specFields(&s)
-	if s.ID == "" {
-		c.fail("a task spec without an id")
-	}
+	c.checkID(&s)
 	return s
 }
 
+func (c *cursor) checkID(s *spec.TaskSpec) {
+	if s.ID == "" {
+		c.fail("a task spec without an id")
+	}
+}
+
 func (c *cursor) specFields(s *spec.TaskSpec) {
-	c.fields(nil, func(key []byte) bool {
-		switch string(key) {
-		case "i":
-			s.ID = spec.TaskID(c.text())
-		case "p":
-			s.Priority = c.float()
-		case "k":
-			s.Kind = c.text()
-		case "d":
-			s.Payload = spec.Payload(c.bytes())
-		case "D":
-			s.Stored = c.blob()
-		case "c":
-			s.Code = c.codeName()
-		case "r":
-			s.Parent = spec.TaskID(c.text())
-		case "x":
-			s.Extra = c.extra()
-		default:
-			return false
-		}
-		return true
-	})
+	c.fields(nil, func(key []byte) bool { return c.specField(s, key) })
+}
+
+func (c *cursor) specField(s *spec.TaskSpec, key []byte) bool {
+	switch string(key) {
+	case "i":
+		s.ID = spec.TaskID(c.text())
+	case "p":
+		s.Priority = c.float()
+	case "k":
+		s.Kind = c.text()
+	case "d":
+		s.Payload = spec.Payload(c.bytes())
+	case "D":
+		s.Stored = c.blob()
+	case "c":
+		s.Code = c.codeName()
+	case "r":
+		s.Parent = spec.TaskID(c.text())
+	case "x":
+		s.Extra = c.extra()
+	default:
+		return false
+	}
+	return true
 }
 
 // change writes a Change as one map. The state half: i id, P parts, s state, p priority, a attempt, f failures, l lost,
