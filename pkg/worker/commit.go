@@ -38,6 +38,23 @@ func (d *diskWork) isEmpty() bool {
 // add queues a result, to be kept and handed on.
 func (c *commits) add(r *result) { c.queue(diskWork{ended: []*result{r}, kept: []*result{r}}) }
 
+// gather does so too, and leaves it to flush to wake the loop: others are about to end.
+func (c *commits) gather(r *result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queued.ended = append(c.queued.ended, r)
+	c.queued.kept = append(c.queued.kept, r)
+}
+
+// flush wakes the loop if something is queued.
+func (c *commits) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.queued.isEmpty() {
+		notify(c.wake)
+	}
+}
+
 // handOn queues a result that cannot be kept, and keep one that can be at last.
 func (c *commits) handOn(r *result) { c.queue(diskWork{ended: []*result{r}}) }
 func (c *commits) keep(r *result)   { c.queue(diskWork{kept: []*result{r}}) }
@@ -86,6 +103,10 @@ func (c *commits) take(late <-chan time.Time) (work diskWork, more bool) {
 		}
 	}
 }
+
+// gatherMax is how long an attempt that leaves no files may have taken for its result to wait until its executor has nothing more
+// to run: of many that end at once the results then are one group.
+const gatherMax = time.Millisecond
 
 // syncFirstMin is how long an attempt must have taken for its result to be synced before it is published. A shorter one's
 // is written first, so that the end of this process does not lose it, and synced behind its publish, unless it is receipted

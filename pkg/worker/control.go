@@ -102,4 +102,5 @@ func (w *worker) abandon(a *attempt) {
 		"attempt", a.ref.Attempt, "kind", a.dispatch.Task.Kind, "asked to end because", cause)
 	w.metrics.abandoned.Inc()
 	w.finish(a, endedBy(cause, nil, &a.dispatch.Recipe))
+	w.commits.flush()
 }

@@ -5,6 +5,7 @@
 // # An attempt's way
 //
 //	pull.go      a class with free slots asks for dispatches; each one gets a claim and a slot
+//	executors.go are the goroutines that run them
 //	runner.go    a Runner registered for the kind executes it, else the recipe's command
 //	command.go   ... which contract.go and checkpoint.go prepare, exec.go supervises (on Linux under a shim of its own, see
 //	             internal/shim), output.go reads, failure.go judges
@@ -20,14 +21,15 @@
 // # Goroutines
 //
 // Run owns all of them and has waited for each when it returns: one pull loop a class; the heartbeat loop, which alone
-// sends uplinks; the commit loop, which alone writes the spool; one sender a run that has something to send; one goroutine
-// an attempt, and one more, tied to an OS thread, for its process; the keeper of the GPUs, which alone waits for
-// nvidia-smi, though attempts may wait for its next look before they begin; the HTTP server; the watch for Options.Kill. The
-// link calls onAnswer and onReconnect from goroutines of its own. Timers of attempts run short functions. Only a Runner
-// that ignores its context outlives Run.
+// sends uplinks; the commit loop, which alone writes the spool; one sender a run that has something to send; the
+// executors, one for each attempt that runs and others that wait for the next ones, and one more goroutine, tied to an OS thread,
+// for an attempt's process; the keeper of the GPUs, which alone waits for nvidia-smi, though attempts may wait for its next
+// look before they begin; the HTTP server; the watch for Options.Kill. The link calls onAnswer and onReconnect from goroutines
+// of its own. Timers of attempts run short functions. Only a Runner that ignores its context outlives Run.
 //
 // # Locks
 //
-// The ledger's lock comes before the locks of attempts and their news; nothing blocks under it. The locks of commits,
-// outboxes, spool and attempt log are taken alone; only the last two are held across disk I/O.
+// The ledger's lock comes before the locks of attempts and their news; nothing blocks under it. That of the executors
+// comes before that of commits. The locks of commits, outboxes, spool and attempt log are taken alone; only the last two are
+// held across disk I/O.
 package worker

@@ -133,8 +133,8 @@ func (w *worker) start(p *pool, dispatches []*bus.Dispatch) {
 	w.ledger.interrupt(p)
 	w.notes.started(held)
 	notify(w.notice)
+	w.attempts.start(held)
 	for _, a := range held {
-		w.attempts.start(a, w.execute)
 		switch {
 		case w.killing.Load():
 			a.cancel(errKilled)

@@ -206,7 +206,7 @@ type worker struct {
 	reading  chan struct{}  // a token for each artifact that is in memory
 	shippers sync.WaitGroup // of attempts' output
 	shipped  atomic.Int64   // bytes that they hold
-	attempts executors
+	attempts *executors
 
 	writeFile func(path string, data []byte) error // writeFileSync
 }
@@ -320,7 +320,6 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		breaker:  breaker{limit: o.Breaker, first: o.BreakerPause},
 		commits:  commits{wake: make(chan struct{}, 1)},
 		larges:   commits{wake: make(chan struct{}, 1)},
-		attempts: newExecutors(),
 		outboxes: outboxes{lanes: map[lane]*outbox{}, empty: make(chan struct{}, 1)},
 		shared:   make(chan *pool, sharersMax),
 		beat:     make(chan struct{}, 1),
@@ -328,6 +327,7 @@ func newWorker(o Options, who identity, host string, spool *spool) *worker {
 		killed:   make(chan struct{}),
 		reading:  make(chan struct{}, artifactsAtOnce),
 	}
+	w.attempts = newExecutors(w.execute, w.commits.flush)
 	w.keepCtx, w.stopKeep = context.WithCancel(context.Background())
 	w.writeFile = writeFileSync
 	w.metrics = newMetrics(w)

@@ -144,10 +144,13 @@ func (w *worker) finish(a *attempt, o outcome) {
 	}
 	r.ending = o.ending()
 	r.late = time.AfterFunc(diskPatience, func() { w.handOnLate(r) })
-	if r.large.IsZero() {
-		w.commits.add(r)
-	} else {
+	switch {
+	case !r.large.IsZero():
 		w.larges.add(r)
+	case r.took < gatherMax && !a.prepared.Load():
+		w.commits.gather(r)
+	default:
+		w.commits.add(r)
 	}
 }
 
