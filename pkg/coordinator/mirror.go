@@ -12,7 +12,6 @@ import (
 	"autoresearch/internal/host"
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/kv"
-	"autoresearch/pkg/spec"
 )
 
 // Cadence of the mirror: never more often than this, and, like the workdir's files, never so often that writing takes more
@@ -37,7 +36,7 @@ type mirror struct {
 	join   func() // waits for run to end
 
 	mu    sync.Mutex
-	dirty map[spec.TaskID]kvTask
+	dirty dirtyTasks
 	at    *committed // the newest commit
 	done  position   // flushed up to here
 	keys  uint64     // how many the bucket has at least, once flushed
@@ -46,19 +45,14 @@ type mirror struct {
 	baseDue bool            // it is not in the bucket yet
 }
 
-type kvTask struct {
-	seq  uint64
-	task *spec.Task
-}
-
 func newMirror(store kv.Mirror, g *ledger, epoch, last uint64, log *slog.Logger, h host.Host) *mirror {
 	return &mirror{
-		store: store, ledger: g, log: log, host: h, epoch: epoch, last: last, dirty: make(map[spec.TaskID]kvTask),
+		store: store, ledger: g, log: log, host: h, epoch: epoch, last: last, dirty: make(dirtyTasks),
 	}
 }
 
 // restore marks a task of the fold that the mirror does not have yet.
-func (m *mirror) restore(f *folded) { m.dirty[f.task.Spec.ID] = kvTask{seq: f.seq, task: f.task} }
+func (m *mirror) restore(f *folded) { *m.dirty.of(f.task) = kvTask{seq: f.seq, task: f.task} }
 
 // restoreBase takes the base that the bucket holds.
 func (m *mirror) restoreBase(b *bus.MirrorBase) { m.base = b }
@@ -68,7 +62,7 @@ func (m *mirror) follow(c *committed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range c.changed {
-		m.dirty[t.Spec.ID] = kvTask{seq: c.position.seq, task: t}
+		*m.dirty.of(t) = kvTask{seq: c.position.seq, task: t}
 	}
 	m.at = c
 }
@@ -126,8 +120,8 @@ func (m *mirror) flush(ctx context.Context, rest func(ctx context.Context, flush
 	if at == nil {
 		return nil
 	}
-	entries := make([]kv.Entry, 0, min(len(dirty)+1, kv.BatchMax))
-	for _, d := range dirty {
+	var entries []kv.Entry
+	for d := range dirty.all() {
 		value, err := bus.EncodeMirrorValue(&bus.MirrorValue{JournalSeq: d.seq, Task: d.task})
 		if err != nil {
 			m.putBack(dirty, at)
@@ -215,24 +209,24 @@ func (m *mirror) based() uint64 {
 }
 
 // take moves what is dirty out; at is nil when there is nothing new.
-func (m *mirror) take() (map[spec.TaskID]kvTask, *committed) {
+func (m *mirror) take() (dirtyTasks, *committed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.at == nil || m.at.position.seq == m.done.seq && !m.baseDue {
 		return nil, nil
 	}
 	dirty := m.dirty
-	m.dirty = make(map[spec.TaskID]kvTask)
+	m.dirty = make(dirtyTasks)
 	return dirty, m.at
 }
 
 // putBack marks tasks dirty again, unless they have changed since.
-func (m *mirror) putBack(dirty map[spec.TaskID]kvTask, at *committed) {
+func (m *mirror) putBack(dirty dirtyTasks, at *committed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, d := range dirty {
-		if _, newer := m.dirty[id]; !newer {
-			m.dirty[id] = d
+	for d := range dirty.all() {
+		if newer := m.dirty.of(d.task); newer.task == nil {
+			*newer = d
 		}
 	}
 	if m.at == nil {
@@ -303,8 +297,8 @@ func (m *mirror) markAll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range tasks {
-		if newer, ok := m.dirty[t.Spec.ID]; !ok || newer.seq < all.at.seq {
-			m.dirty[t.Spec.ID] = kvTask{seq: all.at.seq, task: t}
+		if d := m.dirty.of(t); d.task == nil || d.seq < all.at.seq {
+			*d = kvTask{seq: all.at.seq, task: t}
 		}
 	}
 	m.done, m.baseDue = position{}, m.base != nil
