@@ -159,8 +159,10 @@ func (r *hookRunner) onResults(ctx context.Context, calls []hookCall) (rest []ho
 	done := make(chan struct{})
 	r.host.Go(func() {
 		defer close(done)
+		limit := r.newLimit(ctx)
+		defer func() { limit.end() }()
 		for t := round.next(); t != nil && ctx.Err() == nil; t = round.next() {
-			if outcome, ok := r.onResult(ctx, t, round); ok {
+			if outcome, ok := r.onResult(ctx, t, round, limit); ok {
 				round.deliver(r.inbox, outcome)
 			}
 		}
@@ -182,23 +184,46 @@ func (r *hookRunner) onResults(ctx context.Context, calls []hookCall) (rest []ho
 	}
 }
 
+// hookLimit makes the contexts of the hooks of a round. To make one takes longer than many a hook, so those that follow each
+// other at once share theirs: each has all of its time but a hundredth.
+type hookLimit struct {
+	r      *hookRunner
+	parent context.Context
+	ctx    context.Context
+	end    context.CancelFunc
+	made   time.Time
+}
+
+func (r *hookRunner) newLimit(ctx context.Context) *hookLimit {
+	return &hookLimit{r: r, parent: ctx, end: func() {}}
+}
+
+// at returns the context of a hook that begins now.
+func (l *hookLimit) at(now time.Time) context.Context {
+	if now.Sub(l.made) > l.r.timeout/100 {
+		l.end()
+		l.ctx, l.end = l.r.host.Within(l.parent, l.r.timeout)
+		l.made = now
+	}
+	return l.ctx
+}
+
 // onResult runs the result hook for one outcome; ok is false when nobody waits for it any more.
-func (r *hookRunner) onResult(ctx context.Context, t *spec.Task, round *round) (done engine.HookDone, ok bool) {
+func (r *hookRunner) onResult(ctx context.Context, t *spec.Task, round *round, limit *hookLimit) (done engine.HookDone, ok bool) {
 	done = engine.HookDone{Task: t.Spec.ID, Order: t.Outcome.Order}
 	result, err := resultOf(t)
 	if err != nil {
 		done.Failure = badBody(err)
 		result = spec.TaskResult{Failure: done.Failure}
 	}
-	if !round.hook(r.host.Now()) {
+	began := r.host.Now()
+	if !round.hook(began) {
 		return done, false
 	}
-	limited, cancel := r.host.Within(ctx, r.timeout)
-	err = guarded(limited, "OnResult", func(ctx context.Context) (err error) {
+	err = guarded(limit.at(began), "OnResult", func(ctx context.Context) (err error) {
 		done.Children, err = r.workflow.OnResult(ctx, t.Spec, result)
 		return err
 	})
-	cancel()
 	if !round.hook(time.Time{}) {
 		return done, false
 	}
