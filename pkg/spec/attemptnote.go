@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,7 +24,8 @@ const (
 	EndDropped   = "dropped"   // nobody wanted its result: none was reported
 )
 
-// AttemptNote is one line of a worker's attempts.log: the evidence of what was executed, whatever the journal says.
+// AttemptNote is one thing that a worker notes in its attempts.log: the evidence of what was executed, whatever the journal
+// says.
 type AttemptNote struct {
 	At      time.Time // the worker's wall clock
 	What    string
@@ -37,8 +39,28 @@ type AttemptNote struct {
 	Outcome string // of NoteEnded
 }
 
-// AppendLine appends the note as one line of JSON.
-func (n AttemptNote) AppendLine(dst []byte) []byte {
+// AppendNotes appends notes as lines of JSON. Notes that follow each other share one unless they differ in more than the
+// attempt, which the line lists.
+func AppendNotes(dst []byte, notes []AttemptNote) []byte {
+	for len(notes) > 0 {
+		sharing := 1
+		for sharing < len(notes) && notes[sharing].sharesLine(&notes[0]) {
+			sharing++
+		}
+		dst = appendLine(dst, notes[:sharing])
+		notes = notes[sharing:]
+	}
+	return dst
+}
+
+func (n *AttemptNote) sharesLine(first *AttemptNote) bool {
+	return n.What == first.What && n.Run == first.Run && n.RunID == first.RunID &&
+		n.At.Equal(first.At) && n.Worker == first.Worker && n.Boot == first.Boot
+}
+
+// appendLine appends one line: what the notes share, and their attempts.
+func appendLine(dst []byte, notes []AttemptNote) []byte {
+	n := &notes[0]
 	w := writer{out: dst}
 	w.open('{')
 	w.key("at")
@@ -49,20 +71,32 @@ func (n AttemptNote) AppendLine(dst []byte) []byte {
 	w.out = strconv.AppendUint(w.out, n.Boot, 10)
 	if n.What != NoteBoot {
 		w.member("run", string(n.Run))
-		w.member("task", string(n.Task))
-		w.key("attempt")
-		w.out = strconv.AppendUint(w.out, uint64(n.Attempt), 10)
-		w.key("claim")
-		w.out = strconv.AppendUint(w.out, uint64(n.Claim), 10)
+		if n.RunID != "" {
+			w.member("run_id", n.RunID)
+		}
+		w.key("attempts")
+		w.open('[')
+		for i := range notes {
+			w.next()
+			w.notedAttempt(&notes[i])
+		}
+		w.close(']')
 	}
-	if n.RunID != "" {
-		w.member("run_id", n.RunID)
-	}
+	w.close('}')
+	return append(w.out, '\n')
+}
+
+func (w *writer) notedAttempt(n *AttemptNote) {
+	w.open('{')
+	w.member("task", string(n.Task))
+	w.key("attempt")
+	w.out = strconv.AppendUint(w.out, uint64(n.Attempt), 10)
+	w.key("claim")
+	w.out = strconv.AppendUint(w.out, uint64(n.Claim), 10)
 	if n.Outcome != "" {
 		w.member("outcome", n.Outcome)
 	}
 	w.close('}')
-	return append(w.out, '\n')
 }
 
 // member writes a member whose value is text.
@@ -71,22 +105,50 @@ func (w *writer) member(name, text string) {
 	w.text(text)
 }
 
-// DecodeAttemptNote reads one line. Keys that are not known are ignored.
-func DecodeAttemptNote(line []byte) (AttemptNote, error) {
+// DecodeAttemptNotes reads one line. Keys that are not known are ignored. A line of an older worker has one attempt, beside the
+// other keys.
+func DecodeAttemptNotes(line []byte) ([]AttemptNote, error) {
 	fields, err := DecodeFields(line)
 	if err != nil {
-		return AttemptNote{}, err
+		return nil, err
 	}
-	var n AttemptNote
+	var shared AttemptNote
+	var attempts []json.RawMessage
 	for _, f := range fields {
-		if err := n.set(f); err != nil {
-			return AttemptNote{}, fmt.Errorf("attempt note: field %s: %w", f.Name, err)
+		if f.Name == "attempts" {
+			err = json.Unmarshal(f.Value, &attempts)
+		} else {
+			err = shared.set(f)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("attempt note: field %s: %w", f.Name, err)
 		}
 	}
-	if n.What == "" {
-		return AttemptNote{}, errors.New("attempt note: field what: is missing")
+	if shared.What == "" {
+		return nil, errors.New("attempt note: field what: is missing")
 	}
-	return n, nil
+	if len(attempts) == 0 {
+		return []AttemptNote{shared}, nil
+	}
+	return shared.of(attempts)
+}
+
+// of returns a note of each of the attempts that shares the rest.
+func (n AttemptNote) of(attempts []json.RawMessage) ([]AttemptNote, error) {
+	notes := make([]AttemptNote, len(attempts))
+	for i, attempt := range attempts {
+		notes[i] = n
+		fields, err := DecodeFields(attempt)
+		if err != nil {
+			return nil, fmt.Errorf("attempt note: attempt %d: %w", i+1, err)
+		}
+		for _, f := range fields {
+			if err := notes[i].set(f); err != nil {
+				return nil, fmt.Errorf("attempt note: attempt %d: field %s: %w", i+1, f.Name, err)
+			}
+		}
+	}
+	return notes, nil
 }
 
 func (n *AttemptNote) set(f Field) (err error) {

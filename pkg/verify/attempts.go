@@ -70,12 +70,11 @@ func readNotes(dir string, found *findings) ([]spec.AttemptNote, error) {
 	damaged := 0
 	for _, text := range [][]byte{older, newer} {
 		for line := range bytes.Lines(text) {
-			note, err := spec.DecodeAttemptNote(line)
+			noted, err := spec.DecodeAttemptNotes(line)
 			if err != nil {
 				damaged++
-				continue
 			}
-			notes = append(notes, note)
+			notes = append(notes, noted...)
 		}
 	}
 	if damaged > 1 { // one is what a crash leaves, or a line that is just being written

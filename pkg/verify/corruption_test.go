@@ -127,7 +127,7 @@ func (r *remains) note(t *testing.T, ref spec.AttemptRef, what ...string) {
 			n.Outcome = spec.EndSucceeded
 		}
 		if err == nil {
-			_, err = file.Write(n.AppendLine(nil))
+			_, err = file.Write(spec.AppendNotes(nil, []spec.AttemptNote{n}))
 		}
 	}
 	if err := errors.Join(err, file.Close()); err != nil {

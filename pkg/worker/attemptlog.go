@@ -16,10 +16,10 @@ import (
 // attemptLogMax is the size at which attempts.log becomes attempts.log.1, whose place it takes: so much is kept of each.
 const attemptLogMax = 8 << 20
 
-// attemptLog notes what the worker executes, for `autoresearch verify`: one line of JSON (spec.AttemptNote) for each
-// start of the process, and for each start, end and receipt of an attempt. A line is in the file before what it tells of
-// has happened; it is not synced, so a power cut may take the newest. It decides nothing: when it cannot be written the
-// worker goes on. Its methods may be called concurrently.
+// attemptLog notes what the worker executes, for `autoresearch verify`, in lines of JSON (spec.AttemptNote): each start of the
+// process, and each start, end and receipt of an attempt. A start or an end is in the file before it has happened; the file is
+// not synced, so a power cut may take the newest lines. It decides nothing: when it cannot be written the worker goes on. Its
+// methods may be called concurrently.
 type attemptLog struct {
 	path string
 	who  identity
@@ -29,6 +29,7 @@ type attemptLog struct {
 	mu     sync.Mutex
 	file   *os.File
 	size   int64
+	notes  []spec.AttemptNote // not written yet
 	buf    []byte
 	failed bool // the newest write failed: it was said
 }
@@ -39,7 +40,8 @@ func openAttemptLog(dir string, who identity, log *slog.Logger) (*attemptLog, er
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open attempt log: %w", err)
 	}
-	l.write(spec.AttemptNote{What: spec.NoteBoot})
+	l.notes = append(l.notes, spec.AttemptNote{What: spec.NoteBoot})
+	l.write()
 	return l, nil
 }
 
@@ -64,56 +66,59 @@ func (l *attemptLog) open() error {
 
 // started notes that attempts are about to be executed.
 func (l *attemptLog) started(attempts []*attempt) {
-	notes := make([]spec.AttemptNote, len(attempts))
-	for i, a := range attempts {
-		notes[i] = noteOf(spec.NoteStarted, a.ref)
-		notes[i].RunID = a.dispatch.RunID
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range attempts {
+		n := noteOf(spec.NoteStarted, a.ref)
+		n.RunID = a.dispatch.RunID
+		l.notes = append(l.notes, n)
 	}
-	l.write(notes...)
+	l.write()
 }
 
 // dropped notes that an attempt ended whose result goes nowhere.
 func (l *attemptLog) dropped(ref spec.AttemptRef, ending string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.noteEnd(ref, ending)
+	l.write()
+}
+
+// ended notes that the attempts of some results ended, and that the journal has others.
+func (l *attemptLog) ended(results, receipted []*result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range results {
+		l.noteEnd(r.ref, r.ending)
+	}
+	for _, r := range receipted {
+		l.notes = append(l.notes, noteOf(spec.NoteReceipted, r.ref))
+	}
+	l.write()
+}
+
+func (l *attemptLog) noteEnd(ref spec.AttemptRef, ending string) {
 	n := noteOf(spec.NoteEnded, ref)
 	n.Outcome = ending
-	l.write(n)
-}
-
-// ended notes that the attempts of results ended, receipted that the journal has the results.
-func (l *attemptLog) ended(results []*result) {
-	notes := make([]spec.AttemptNote, len(results))
-	for i, r := range results {
-		notes[i] = noteOf(spec.NoteEnded, r.ref)
-		notes[i].Outcome = r.ending
-	}
-	l.write(notes...)
-}
-
-func (l *attemptLog) receipted(results []*result) {
-	notes := make([]spec.AttemptNote, len(results))
-	for i, r := range results {
-		notes[i] = noteOf(spec.NoteReceipted, r.ref)
-	}
-	l.write(notes...)
+	l.notes = append(l.notes, n)
 }
 
 func noteOf(what string, ref spec.AttemptRef) spec.AttemptNote {
 	return spec.AttemptNote{What: what, Run: ref.Run, Task: ref.Task, Attempt: ref.Attempt, Claim: ref.Claim}
 }
 
-// write writes notes of one moment in one go.
-func (l *attemptLog) write(notes ...spec.AttemptNote) {
-	if len(notes) == 0 {
+// write writes what is noted in one go, as of now.
+func (l *attemptLog) write() {
+	if len(l.notes) == 0 {
 		return
 	}
 	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf = l.buf[:0]
-	for _, n := range notes {
+	for i := range l.notes {
+		n := &l.notes[i]
 		n.At, n.Worker, n.Boot = now, l.who.ID, l.who.Boot
-		l.buf = n.AppendLine(l.buf)
 	}
+	l.buf = spec.AppendNotes(l.buf[:0], l.notes)
+	l.notes = l.notes[:0]
 	err := l.makeRoom()
 	if err == nil {
 		var written int

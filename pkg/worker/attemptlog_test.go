@@ -14,7 +14,7 @@ import (
 	"autoresearch/pkg/spec"
 )
 
-// noted returns the lines of a worker directory's attempt log, "what task/attempt outcome", and where they cannot be read
+// noted returns what is noted in a worker directory's attempt log, "what task/attempt outcome", and where they cannot be read
 // the line itself.
 func noted(t *testing.T, dir string) (lines []string) {
 	t.Helper()
@@ -23,12 +23,13 @@ func noted(t *testing.T, dir string) (lines []string) {
 		t.Fatal(err)
 	}
 	for line := range bytes.Lines(text) {
-		n, err := spec.DecodeAttemptNote(line)
+		notes, err := spec.DecodeAttemptNotes(line)
 		if err != nil {
 			lines = append(lines, string(line))
-			continue
 		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s/%d %s", n.What, n.Task, n.Attempt, n.Outcome)))
+		for _, n := range notes {
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s/%d %s", n.What, n.Task, n.Attempt, n.Outcome)))
+		}
 	}
 	return lines
 }
@@ -63,7 +64,7 @@ func TestAttemptLogIsBounded(t *testing.T) {
 	}
 	l.max = 4096
 	for i := range 200 {
-		l.write(noteOf(spec.NoteStarted, spec.AttemptRef{Run: "r", Task: spec.TaskID(fmt.Sprint("t", i)), Attempt: 1, Claim: 7}))
+		l.dropped(spec.AttemptRef{Run: "r", Task: spec.TaskID(fmt.Sprint("t", i)), Attempt: 1, Claim: 7}, spec.EndDropped)
 	}
 	if err := l.close(); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestAttemptLogIsBounded(t *testing.T) {
 		}
 	}
 	lines := noted(t, dir)
-	if last := lines[len(lines)-1]; last != "started t199/1" {
+	if last := lines[len(lines)-1]; last != "ended t199/1 dropped" {
 		t.Errorf("the newest line is %q", last)
 	}
 }

@@ -127,10 +127,10 @@ func (w *worker) commitLoop() {
 			w.settleAll(refused, time.Now().Add(spoolSyncDelay)) // whatever waits has waited long enough
 			return
 		}
+		w.notes.ended(work.ended, work.receipted)
 		if len(work.ended)+len(work.kept) > 0 {
 			refused = w.commit(work.ended, append(refused, work.kept...))
 		}
-		w.notes.receipted(work.receipted)
 		w.forgetLarge(work.large)
 		w.spool.remove(work.dropped)
 		switch now := time.Now(); {
@@ -178,7 +178,6 @@ func until(at, now time.Time) time.Duration {
 // commit writes the results to be kept in one go, and hands on those that ended. It returns what the disk refused. A disk that
 // is full costs durability until it has room again, not the results: they stay in memory and are sent.
 func (w *worker) commit(ended, keep []*result) (refused []*result) {
-	w.notes.ended(ended)
 	refused, err := w.spoolResults(keep)
 	if err != nil {
 		w.spoolFailed(refused, err)
