@@ -51,7 +51,7 @@ func drawFinished(t *rapid.T, i int) *spec.Task {
 	number := func(name string) uint32 { return rapid.Uint32().Draw(t, name) }
 	task := &spec.Task{
 		Spec: spec.TaskSpec{
-			ID: spec.TaskID(fmt.Sprintf("t%d%s", i, text("id"))), Kind: text("kind"), Priority: rapid.Float64().Draw(t, "priority"),
+			ID: spec.TaskID(fmt.Sprintf("t%d-%s", i, text("id"))), Kind: text("kind"), Priority: rapid.Float64().Draw(t, "priority"),
 			Payload: rapid.SampledFrom([]spec.Payload{nil, {}, spec.Payload(`{}`), spec.Payload(`{"x":NaN,"s":"\ud800"}`), sizedPayload(300)}).Draw(t, "payload"),
 		},
 		Priority: rapid.Float64().Draw(t, "effective"), Parent: spec.TaskID(text("parent")), Purse: spec.TaskID(text("purse")), Seq: uint64(i + 1),
