@@ -17,7 +17,7 @@ type ScaleAt struct {
 	Queued    int     `json:"queued"`
 	TasksPerS float64 `json:"tasks_per_s"`
 	// BytesPerTask is the coordinator's live memory for each queued task beyond its payload, BytesPerFinished for each finished
-	// one, likewise, once it is packed; 0 where it was not looked at.
+	// one, likewise, once they are packed; 0 where it was not looked at.
 	BytesPerTask     float64   `json:"bytes_per_task"`
 	BytesPerFinished float64   `json:"bytes_per_finished_task,omitempty"`
 	MinMax           MinMax    `json:"min_max"`
@@ -111,6 +111,9 @@ func (at *ScaleAt) fill(ctx context.Context, s *site) (err error) {
 		return err
 	}
 	if err := at.led.do(ctx, "Fill", at.Queued); err != nil {
+		return err
+	}
+	if err := at.led.do(ctx, "Pack", None{}); err != nil {
 		return err
 	}
 	full, err := at.led.heap(ctx)

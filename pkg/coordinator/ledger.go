@@ -98,9 +98,10 @@ func (g *ledger) restore(order []*folded) {
 	g.rows = newRows(len(order))
 	for _, f := range order {
 		g.tally(nil, f.task)
-		if place := g.rows.add(f.task); f.task.State.Terminal() {
+		place := g.rows.add(f.task)
+		g.ripening.note(place, f.task)
+		if f.task.State.Terminal() {
 			g.score(place, f.task)
-			g.ripening.finished(place)
 		}
 	}
 	slices.SortStableFunc(g.scores, func(a, b Score) int { return cmp.Compare(a.Ended, b.Ended) })
@@ -177,10 +178,10 @@ func (g *ledger) follow(c *committed) {
 			g.notePast(before, t, c.wall)
 			g.rows.at(place).task = t
 		}
+		g.ripening.note(place, t)
 		if t.State.Terminal() {
 			g.score(place, t)
 			g.noteEnding(t)
-			g.ripening.finished(place)
 			if len(g.past) > pastTasksMax {
 				delete(g.past, t.Spec.ID)
 			}

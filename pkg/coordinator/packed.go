@@ -18,44 +18,89 @@ const blockRows = 32
 // holds it would be slow to read for all its neighbours.
 const recordMax = 8 << 10
 
-// block holds finished tasks of blockRows neighbouring rows, encoded and compressed together. It never changes: what
-// finishes later comes with a new block.
+// block holds tasks of blockRows neighbouring rows, encoded: those that have finished, compressed together, and those that
+// rest in the queue as they are, for each is read alone when its turn comes. It never changes: what is packed later comes with a
+// new block.
 type block struct {
-	data []byte
-	size int // of what it holds, unpacked
+	finished []byte // their text, compressed
+	size     int    // of that text
+	resting  []byte // where the record of each row ends, as 32 bits each, and the records; nil when there are none
 }
 
 // records are the encoded tasks of a block by their rows; nil where it has none.
 type records [blockRows][]byte
 
-// newBlock packs records. Each stands behind its row and its length.
-func newBlock(of *records) *block {
-	var text []byte
-	for i, record := range of {
+// compress packs what has finished.
+func (b *block) compress(finished *records) {
+	text := finished.text()
+	packed := packs().EncodeAll(text, nil)
+	b.finished, b.size = append(make([]byte, 0, len(packed)), packed...), len(text)
+}
+
+// endsSize is how many bytes of what rests say where the records end.
+const endsSize = 4 * blockRows
+
+// rest packs what rests.
+func (b *block) rest(resting *records) {
+	size := endsSize
+	for _, record := range resting {
+		size += len(record)
+	}
+	if b.resting = nil; size == endsSize {
+		return
+	}
+	b.resting = make([]byte, endsSize, size)
+	for row, record := range resting {
+		b.resting = append(b.resting, record...)
+		binary.LittleEndian.PutUint32(b.resting[4*row:], uint32(len(b.resting)))
+	}
+}
+
+// restingAt returns the record of a row's task, nil unless the block has it as one that rests.
+func (b *block) restingAt(row int) []byte {
+	if b.resting == nil {
+		return nil
+	}
+	begin := uint32(endsSize)
+	if row > 0 {
+		begin = binary.LittleEndian.Uint32(b.resting[4*(row-1):])
+	}
+	end := binary.LittleEndian.Uint32(b.resting[4*row:])
+	if begin == end {
+		return nil
+	}
+	return b.resting[begin:end:end]
+}
+
+// text returns the records one after the other, each behind its row and its length.
+func (r *records) text() (text []byte) {
+	for row, record := range r {
 		if record != nil {
-			text = append(text, byte(i))
+			text = append(text, byte(row))
 			text = binary.AppendUvarint(text, uint64(len(record)))
 			text = append(text, record...)
 		}
 	}
-	packed := packs().EncodeAll(text, nil)
-	return &block{data: append(make([]byte, 0, len(packed)), packed...), size: len(text)}
+	return text
 }
 
-// records unpacks the block into a buffer, which it returns, perhaps grown; the records refer to it.
+// records unpacks what has finished into a buffer, which it returns, perhaps grown; the records refer to it.
 func (b *block) records(buffer []byte) (r records, _ []byte) {
+	if b.size == 0 {
+		return r, buffer
+	}
 	if cap(buffer) < b.size {
 		buffer = make([]byte, 0, b.size)
 	}
-	buffer, err := unpacks().DecodeAll(b.data, buffer[:0])
+	buffer, err := unpacks().DecodeAll(b.finished, buffer[:0])
 	if err != nil {
-		panic(fmt.Sprintf("coordinator: unpack a block of %d bytes: %v", len(b.data), err))
+		panic(fmt.Sprintf("coordinator: unpack a block of %d bytes: %v", len(b.finished), err))
 	}
 	for text := buffer; len(text) > 0; {
-		i := text[0]
+		row := text[0]
 		size, n := binary.Uvarint(text[1:])
 		text = text[1+n:]
-		r[i], text = text[:size], text[size:]
+		r[row], text = text[:size], text[size:]
 	}
 	return r, buffer
 }
@@ -86,6 +131,14 @@ type ref struct {
 	row   int // in the block
 }
 
+// finished reports whether the task has.
+func (r ref) finished() bool {
+	if r.task != nil {
+		return r.task.State.Terminal()
+	}
+	return r.block.restingAt(r.row) == nil
+}
+
 // unpacker reads packed tasks, without any lock. It keeps the block that it read last: a sweep unpacks each once. It is one
 // goroutine's.
 type unpacker struct {
@@ -99,13 +152,21 @@ func (u *unpacker) task(r ref) *spec.Task {
 	if r.task != nil {
 		return r.task
 	}
-	if u.last != r.block {
-		u.records, u.buffer = r.block.records(u.buffer)
-		u.last = r.block
-	}
-	t, err := bus.DecodeTask(u.records[r.row])
+	t, err := bus.DecodeTask(u.record(r))
 	if err != nil {
 		panic(fmt.Sprintf("coordinator: unpack a task: %v", err)) // what is packed was encoded here
 	}
 	return t
+}
+
+// record returns what is packed of a task.
+func (u *unpacker) record(r ref) []byte {
+	if resting := r.block.restingAt(r.row); resting != nil {
+		return resting
+	}
+	if u.last != r.block {
+		u.records, u.buffer = r.block.records(u.buffer)
+		u.last = r.block
+	}
+	return u.records[r.row]
 }

@@ -38,24 +38,27 @@ func (g *ledger) picture() picture {
 func (p picture) all() iter.Seq[*spec.Task] {
 	return func(yield func(*spec.Task) bool) {
 		var u unpacker
-		for place, t := range p.tasks {
-			if t == nil {
-				t = u.task(ref{block: p.blocks[place/blockRows], row: place % blockRows})
-			}
-			if !yield(t) {
+		for place := range p.tasks {
+			if !yield(u.task(p.ref(place))) {
 				return
 			}
 		}
 	}
 }
 
-// live yields the tasks that have not finished, and unpacks nothing.
+// live yields the tasks that have not finished.
 func (p picture) live() iter.Seq[*spec.Task] {
 	return func(yield func(*spec.Task) bool) {
-		for _, t := range p.tasks {
-			if t != nil && !t.State.Terminal() && !yield(t) {
+		var u unpacker
+		for place := range p.tasks {
+			if r := p.ref(place); !r.finished() && !yield(u.task(r)) {
 				return
 			}
 		}
 	}
+}
+
+// ref is the task at a place.
+func (p picture) ref(place int) ref {
+	return ref{task: p.tasks[place], block: p.blocks[place/blockRows], row: place % blockRows}
 }

@@ -62,8 +62,8 @@ func (g *ledger) base() *bus.MirrorBase {
 		Version: bus.RecordVersion, RunID: p.runID, Epoch: p.epoch, Commit: p.commit, Writer: p.writer, JournalSeq: p.seq,
 		Time: p.time, Watermark: p.watermark, Tasks: uint64(len(tasks.tasks)), Meta: last.meta,
 	}}
-	for t := range tasks.live() {
-		if t.State.Leased() {
+	for _, t := range tasks.tasks {
+		if t != nil && t.State.Leased() { // what is packed has no lease
 			b.Leased = append(b.Leased, spec.Change{Task: t})
 		}
 	}

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"math"
+	"sort"
 
 	"autoresearch/pkg/spec"
 )
@@ -17,7 +18,7 @@ type rows struct {
 
 // row is one task. Its kids are a list through the rows themselves, by place from 1; 0 ends it.
 type row struct {
-	task               *spec.Task // nil: it has finished, and is in the block of its place
+	task               *spec.Task // nil: it has finished, or rests, and is in the block of its place
 	score              float64    // of the objective; NaN when it has none
 	kid, lastKid, next int32
 	skipped            int32 // how many numbers were left out before its own
@@ -63,6 +64,14 @@ func (r *rows) task(place int) *spec.Task {
 
 // seq returns the number of the task at a place.
 func (r *rows) seq(place int) uint64 { return uint64(int64(place) + 1 + int64(r.at(place).skipped)) }
+
+// placeOf returns the place of the first task with a number, or with a later one.
+func (r *rows) placeOf(seq uint64) int {
+	if place := int(seq) - 1; place >= 0 && place < r.count && r.seq(place) == seq {
+		return place
+	}
+	return sort.Search(r.count, func(place int) bool { return r.seq(place) >= seq })
+}
 
 // find returns a task's place.
 func (r *rows) find(id spec.TaskID) (place int, known bool) {

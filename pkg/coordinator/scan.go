@@ -10,7 +10,7 @@ import (
 // Which says which tasks a scan yields.
 type Which int
 
-// All are all tasks. Live are those that have not finished: a scan of them does not even look at those that are packed.
+// All are all tasks. Live are those that have not finished: a scan of them unpacks no other.
 const (
 	All Which = iota
 	Live
@@ -67,18 +67,12 @@ func (r *rows) held(place int) held {
 // row unpacks what is packed.
 func (h held) row(u *unpacker) Row { return Row{u.task(h.ref), h.score} }
 
-// finished reports whether the task has.
-func (h held) finished() bool { return h.task == nil || h.task.State.Terminal() }
-
 // read copies rows, without that of the end, and returns how many it came by.
 func (g *ledger) read(from, end int, which Which, to []held) (_ []held, seen int) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	end = min(end, g.rows.count)
 	for place := from; place < end; place++ {
-		if which == Live && g.rows.at(place).task == nil {
-			continue
-		}
 		if h := g.rows.held(place); which == All || !h.finished() {
 			to = append(to, h)
 		}

@@ -109,7 +109,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	cfg, recipe, objective := c.plan()
 	t.ledger = newLedger(objective, cfg.Kinds)
-	t.packer = packer{ledger: t.ledger, host: c.host, interval: c.packing}
+	t.packer = packer{ledger: t.ledger, host: c.host, interval: c.packing, rested: t.rested}
 	t.mirror = newMirror(c.ports.mirror, t.ledger, f.epoch, rec.mirror, c.log, c.host)
 	queue := newHookQueue(c.host)
 	t.hooks = &hookRunner{workflow: c.o.Workflow, queue: queue, inbox: t.inbox, timeout: c.o.HookTimeout, log: c.log, host: c.host, complete: t.complete}
@@ -224,6 +224,11 @@ func (t *term) restore(f *fold) {
 	t.ledger.take(e.Purses())
 	t.ledger.tick(t.leader.clock.engine)
 	t.loaded, t.live = f.meta.Loaded, e.Counts().Live()
+}
+
+// rested has the engine let go of records that the ledger has packed.
+func (t *term) rested(ctx context.Context, records []*spec.Task) {
+	t.put(ctx, arrival{call: func(l *leader) { l.engine.Rest(records, t.ledger) }})
 }
 
 // attachResults finds the results stream and where to read on. A stream that is not the one the watermark belongs to, or

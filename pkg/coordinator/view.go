@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"sort"
 	"time"
 
 	"autoresearch/pkg/bus"
@@ -102,7 +101,7 @@ func (v *View) PlaceOf(seq uint64) int {
 	g := v.t.ledger
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return sort.Search(g.rows.count, func(place int) bool { return g.rows.seq(place) >= seq })
+	return g.rows.placeOf(seq)
 }
 
 // Scores returns every experiment with a value of the objective, as they ended. It must not be changed.

@@ -170,7 +170,7 @@ func (e *Engine) mostUrgent() *class {
 
 // admit counts a task's first dispatch against the limit on experiments; false halts the run's dispatching.
 func (e *Engine) admit(t *task) bool {
-	if t.Attempt > 0 || t.policy.Uncounted {
+	if t.begun() || t.policy.Uncounted {
 		return true
 	}
 	if limit := e.run.allowed.Experiments; limit > 0 && e.run.Experiments >= limit {
@@ -185,6 +185,8 @@ func (e *Engine) admit(t *task) bool {
 }
 
 func (e *Engine) dispatch(now Now, t *task) {
+	e.wake(t)
+	t.setOut()
 	e.leave(now, t)
 	t.dispatch(now, e.cfg.LeaseTTL, e.toAvoid(t))
 	e.enter(now, t)

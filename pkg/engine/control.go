@@ -36,9 +36,9 @@ func (e *Engine) cancel(now Now, ev Cancel) {
 // reach reports why nothing can be done to a task, or to its subtree. What is kept of a finished task does not tell its
 // version: a match asked of it is one that was seen before it finished.
 func (e *Engine) reach(id spec.TaskID, subtree bool, match uint64) error {
-	k, ok := e.tasks[id]
+	k := e.find(id)
 	switch {
-	case !ok:
+	case k == (known{}):
 		return fmt.Errorf("task %q: %w", id, ErrUnknownTask)
 	case k.live == nil && !subtree:
 		return fmt.Errorf("task %q: %w", id, ErrFinished)
@@ -63,7 +63,7 @@ func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
 	next := []spec.TaskID{id}
 	for len(next) > 0 {
 		id, next = next[0], next[1:]
-		if t := e.tasks[id].live; t != nil {
+		if t := e.find(id).live; t != nil {
 			found = append(found, t)
 		}
 		if subtree {

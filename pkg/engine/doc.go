@@ -17,6 +17,8 @@
 // shell publish, purge, stop, receipt, run hooks and reply, because another leader may have taken over and the record is
 // the proof that it has not. The Output points at the engine's own records: what the shell needs after Reset it copies.
 //
+// The engine lets go of the records of tasks that wait when the shell offers to keep them (Rest), and asks for them again.
+//
 // No step costs O(queue) or O(tree), but for those that are about a subtree: every index is a heap, a map or a list of
 // what changed. Nothing that is emitted comes from ranging over a map, so that the same events give the same output.
 //

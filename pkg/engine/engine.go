@@ -24,6 +24,7 @@ type Engine struct {
 	heard    *list.List // workers, the one heard longest ago first
 	timers   pqueue[timer]
 	loading  []*task // live ones, until Recover
+	shelf    Shelf   // has the records of the tasks that rest
 
 	unmeasured bool // a task was loaded before its parent
 
@@ -236,7 +237,7 @@ const ReasonDrained = "drained"
 
 // Task returns a live task's record, which only the engine may change; ok is false when the id is unknown or finished.
 func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
-	live := e.tasks[id].live
+	live := e.find(id).live
 	if live == nil {
 		return nil, false
 	}

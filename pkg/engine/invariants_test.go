@@ -73,7 +73,7 @@ func checkQueues(e *Engine) error {
 				return fmt.Errorf("class %q: the key of %q is stale", name, q.task.Spec.ID)
 			case q.task.State != spec.StateQueued || q.task.policy.class != c || e.tasks[q.task.Spec.ID].live != q.task:
 				return fmt.Errorf("class %q: %q does not belong here", name, q.task.Spec.ID)
-			case i > 0 && before(&c.ready.items[i], &c.ready.items[(i-1)/2]):
+			case i > 0 && before(&c.ready.items[i], &c.ready.items[(i-1)/arity]):
 				return fmt.Errorf("class %q: %q is more urgent than its parent in the heap", name, q.task.Spec.ID)
 			}
 		}
@@ -112,7 +112,7 @@ func checkTimers(e *Engine, now Now) error {
 			return fmt.Errorf("a timer of %q, which is not live", t.Spec.ID)
 		case item.at <= now.Engine:
 			return fmt.Errorf("the timer of %q is for %v, and it is %v", t.Spec.ID, item.at, now.Engine)
-		case i > 0 && earlier(&e.timers.items[i], &e.timers.items[(i-1)/2]):
+		case i > 0 && earlier(&e.timers.items[i], &e.timers.items[(i-1)/arity]):
 			return fmt.Errorf("the timer of %q is earlier than its parent in the heap", t.Spec.ID)
 		}
 	}
@@ -163,7 +163,7 @@ func checkHolders(e *Engine) error {
 		return fmt.Errorf("workers hold %d tasks, %d run", held, e.counts.Running)
 	}
 	for id, t := range e.live() {
-		if t.State != spec.StateRunning && t.heldPos >= 0 {
+		if t.State != spec.StateRunning && t.course != nil && t.heldPos >= 0 {
 			return fmt.Errorf("%s task %q is held", t.State, id)
 		}
 		if t.State.Leased() != (t.Lease != nil) && t.State != spec.StateQueued {
@@ -231,11 +231,15 @@ func checkHeard(e *Engine, now Now) error {
 	return nil
 }
 
-// live yields the live tasks, in no particular order.
+// live yields the live tasks, none of which rests, in no particular order.
 func (e *Engine) live() iter.Seq2[spec.TaskID, *task] {
 	return func(yield func(spec.TaskID, *task) bool) {
 		for id, k := range e.tasks {
-			if k.live != nil && !yield(id, k.live) {
+			if k.live == nil {
+				continue
+			}
+			e.wake(k.live)
+			if !yield(id, k.live) {
 				return
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // thought lost, or a stale holder to be stopped.
 func (e *Engine) running(now Now, w spec.WorkerID, boot uint64, h *spec.Holding) {
 	ref := h.AttemptRef
-	k := e.tasks[ref.Task]
+	k := e.find(ref.Task)
 	t := k.live
 	switch {
 	case k.decidedBy(ref):
@@ -73,7 +73,7 @@ func (e *Engine) readopted(t *task) {
 // finished takes a result that a worker has sent and not seen receipted. It is receipted now if its task is decided;
 // else the lease is kept while the result is on its way, and it is asked for again if it does not come.
 func (e *Engine) finished(now Now, w spec.WorkerID, boot uint64, ref spec.AttemptRef) {
-	k := e.tasks[ref.Task]
+	k := e.find(ref.Task)
 	switch {
 	case k.live != nil && k.live.State != spec.StateReported:
 		e.awaited(now, k.live, w, boot, ref)
@@ -85,6 +85,7 @@ func (e *Engine) finished(now Now, w spec.WorkerID, boot uint64, ref spec.Attemp
 }
 
 func (e *Engine) awaited(now Now, t *task, w spec.WorkerID, boot uint64, ref spec.AttemptRef) {
+	t.setOut()
 	if t.claimable(ref) {
 		e.claimed(now, t, w, boot, ref, 0) // it is over but for its result
 	}

@@ -48,7 +48,7 @@ func (e *Engine) open(ts *spec.TaskSpec, above *purse) *purse {
 // when there is none.
 func (e *Engine) blocking(t *task, now spec.EngineTime) (*purse, spec.Limit) {
 	for p := t.purse; p.up != nil; p = p.up {
-		if l := p.Reached(p.allowed, t.Attempt == 0 && !t.policy.Uncounted, now); l != "" {
+		if l := p.Reached(p.allowed, !t.begun() && !t.policy.Uncounted, now); l != "" {
 			return p, l
 		}
 	}
@@ -67,6 +67,7 @@ func (e *Engine) parkFirst(now Now) {
 			if p == nil {
 				break
 			}
+			e.wake(t)
 			c.ready.remove(int(t.queuePos))
 			e.park(t, p)
 		}

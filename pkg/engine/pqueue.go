@@ -1,12 +1,16 @@
 package engine
 
-// pqueue is a binary min-heap whose elements know their place, so that any of them can be removed or moved in
-// O(log n). less must be a strict total order; moved is told every element's new index, -1 when it leaves.
+// pqueue is a min-heap whose elements know their place, so that any of them can be removed or moved in O(log n). less must be
+// a strict total order; moved is told every element's new index, -1 when it leaves.
 type pqueue[T any] struct {
 	items []T
 	less  func(a, b *T) bool
 	moved func(item *T, index int)
 }
+
+// arity is how many children a node of the heap has. A step down moves one element, whose task is told, and looks at children that
+// stand side by side: with four of them a long queue costs half the cache misses of one with two.
+const arity = 4
 
 func (q *pqueue[T]) len() int { return len(q.items) }
 
@@ -44,7 +48,7 @@ func (q *pqueue[T]) fix(i int) {
 func (q *pqueue[T]) up(i int) {
 	item := q.items[i]
 	for i > 0 {
-		parent := (i - 1) / 2
+		parent := (i - 1) / arity
 		if !q.less(&item, &q.items[parent]) {
 			break
 		}
@@ -58,12 +62,14 @@ func (q *pqueue[T]) up(i int) {
 func (q *pqueue[T]) down(i int) bool {
 	item, start := q.items[i], i
 	for {
-		child := 2*i + 1
+		child := arity*i + 1
 		if child >= len(q.items) {
 			break
 		}
-		if right := child + 1; right < len(q.items) && q.less(&q.items[right], &q.items[child]) {
-			child = right
+		for other := child + 1; other < min(arity*(i+1)+1, len(q.items)); other++ {
+			if q.less(&q.items[other], &q.items[child]) {
+				child = other
+			}
 		}
 		if !q.less(&q.items[child], &item) {
 			break

@@ -108,7 +108,7 @@ func TestQueueGivesMemoryBack(t *testing.T) {
 		t.Fatalf("%d of %d left, in a slice for %d", q.len(), long, cap(q.items))
 	}
 	for i := 1; i < q.len(); i++ {
-		if before(&q.items[i], &q.items[(i-1)/2]) {
+		if before(&q.items[i], &q.items[(i-1)/arity]) {
 			t.Fatal("the order was lost")
 		}
 	}

@@ -54,9 +54,10 @@ func drawConfig(rt *rapid.T) Config {
 	return cfg
 }
 
-// replay runs the same turns on a second machine.
+// replay runs the same turns on a second machine, whose tasks rest whenever they can.
 func replay(rt *rapid.T, cfg Config, g *generator) {
 	again := newMachine(cfg)
+	again.lazy = true
 	for _, t := range g.turns {
 		if _, err := again.take(t); err != nil {
 			rt.Fatal(err)

@@ -38,8 +38,10 @@ func (e *Engine) Load(stored *spec.Task) {
 		return
 	}
 	t := &task{
-		Task: stored, handed: true, policy: policy, purse: p, queuePos: -1, timerPos: -1, heldPos: -1,
-		depth: e.depthBelow(stored.Parent),
+		Task: stored, handed: true, policy: policy, purse: p, queuePos: -1, timerPos: -1, depth: e.depthBelow(stored.Parent),
+	}
+	if t.begun() {
+		t.setOut()
 	}
 	e.tasks[stored.Spec.ID] = known{live: t}
 	e.loading = append(e.loading, t)

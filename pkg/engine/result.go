@@ -27,7 +27,7 @@ func (r *Reported) verdict(failure *spec.FailureRecord) verdict {
 // reported takes one result. The first success of a task wins, from whichever attempt; a failure counts only from the
 // last holder; everything else is counted as superseded, duplicate or rejected. All are receipted.
 func (e *Engine) reported(now Now, r Reported) {
-	k := e.tasks[r.Task]
+	k := e.find(r.Task)
 	t, live := k.live, k.live != nil
 	switch {
 	case k.decidedBy(r.AttemptRef):
@@ -149,7 +149,7 @@ func (e *Engine) decide(now Now, t *task, v verdict) {
 
 // hookDone applies an outcome with what the result hook made of it.
 func (e *Engine) hookDone(now Now, ev HookDone) {
-	t := e.tasks[ev.Task].live
+	t := e.find(ev.Task).live
 	if t == nil || t.State != spec.StateReported || t.Outcome.Order != ev.Order {
 		return
 	}

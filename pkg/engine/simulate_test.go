@@ -89,6 +89,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		MaxReported: 3,
 		Kinds:       map[string]spec.KindPolicy{"default": {Retries: 2}, "train": {Class: "gpu", Retries: 1}},
 	})
+	s.m.lazy = seed%2 == 0
 	for i, class := range []string{"cpu", "cpu", "gpu", "gpu"} {
 		s.workers = append(s.workers, &simWorker{
 			id: spec.WorkerID(fmt.Sprintf("w%d", i)), class: class, slots: 1 + s.rng.IntN(3), boot: 1,

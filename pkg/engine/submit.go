@@ -125,14 +125,14 @@ func inline(data []byte, stored spec.Blob) int {
 
 // recognise reports whether the id is known and whether its content is the same.
 func (e *Engine) recognise(ts spec.TaskSpec) (found, same bool) {
-	k, found := e.tasks[ts.ID]
+	k := e.find(ts.ID)
 	switch {
 	case k.live != nil:
-		return found, k.live.Spec.SameContent(ts)
+		return true, k.live.Spec.SameContent(ts)
 	case k.done != nil:
-		return found, k.done.hash == ts.ContentHash()
+		return true, k.done.hash == ts.ContentHash()
 	}
-	return found, false
+	return false, false
 }
 
 // renames is what was given out, or found, of the names id~2, id~3, ... of one id.
@@ -153,8 +153,8 @@ func (e *Engine) freeID(ts spec.TaskSpec) (id spec.TaskID, taken bool) {
 	for !r.content[content] {
 		id = spec.TaskID(fmt.Sprintf("%s~%d", ts.ID, r.next))
 		r.next++
-		k, found := e.tasks[id]
-		if !found {
+		k := e.find(id)
+		if k == (known{}) {
 			r.content[content] = true
 			return id, false
 		}

@@ -9,29 +9,34 @@ import (
 )
 
 // task is a live task: its record, and its places in the engine's indices. Its state changes only between Engine.leave and
-// Engine.enter, and its record only by way of edit.
+// Engine.enter, and its record only by way of edit. A run may have millions: what few of them need at a time stands in course.
 type task struct {
-	*spec.Task
-	policy *policy
-	purse  *purse // the nearest that it draws on
+	*spec.Task // nil while it rests: Engine.wake
+	*course    // nil until it is set out
+	policy     *policy
+	purse      *purse // the nearest that it draws on
+	parkedIn   *purse // that does not let it begin; nil when it is not parked
 
-	queuePos int32 // in the class's ready queue; -1 when not there
-	timerPos int32 // in the engine's timers; -1 when not armed
-	heldPos  int32 // in the holder's list; -1 when no worker holds it
+	queuePos  int32 // in the class's ready queue; -1 when not there
+	timerPos  int32 // in the engine's timers; -1 when not armed
+	parkedPos int32 // in the list of parkedIn
+	depth     int32 // in the tree, 1 for a root
 
-	parkedIn  *purse // that does not let it begin; nil when it is not parked
-	parkedPos int32  // in its list
+	handed bool // the record was handed out: it never changes again
+	dirty  bool // in Engine.dirty
+	parts  spec.ChangeParts
+}
 
-	handed       bool // the record was handed out: it never changes again
-	dirty        bool // in Engine.dirty
-	parts        spec.ChangeParts
+// course is what is known, beside the record, of a task that was dispatched, or is said to have been. It is not journaled: a
+// new leader begins it anew.
+type course struct {
+	heldPos      int32           // in the holder's list; -1 when no worker holds the task
 	repeated     bool            // the doorbell rang more than once for the attempt: a message may be left over
 	rangAt       spec.EngineTime // when the doorbell last rang for the attempt
 	finishedSeen spec.EngineTime // when a result was first listed as finished, or last asked for; 0: never
-	depth        int32           // in the tree, 1 for a root
 	heard        spec.WallTime   // when a heartbeat last listed the attempt that is leased; 0: never
 	progress     string          // what it said then
-	avoid        spec.WorkerID   // where its hardware failed last; forgotten by a new leader
+	avoid        spec.WorkerID   // where its hardware failed last
 	declined     int             // how often that worker has handed it back since
 }
 
@@ -89,7 +94,17 @@ func (k known) purse() *purse {
 
 // cancelled reports whether the task's children are born cancelled.
 func (k known) cancelled() bool {
-	return k.live != nil && k.live.Cancelled || k.done != nil && k.done.cancelled
+	if k.live != nil {
+		return !k.live.rests() && k.live.Cancelled
+	}
+	return k.done != nil && k.done.cancelled
+}
+
+// setOut begins the course of a task that has none.
+func (t *task) setOut() {
+	if t.course == nil {
+		t.course = &course{heldPos: -1}
+	}
 }
 
 // newTask returns a task in no state yet: Engine.enter puts it into its first.
@@ -99,7 +114,7 @@ func newTask(ts spec.TaskSpec, parent spec.TaskID, seq uint64, now Now) *task {
 			Spec: ts, Priority: ts.Priority, Parent: parent, Seq: seq,
 			Submitted: now.Wall,
 		},
-		queuePos: -1, timerPos: -1, heldPos: -1,
+		queuePos: -1, timerPos: -1,
 		parts: spec.PartSpec,
 	}
 }

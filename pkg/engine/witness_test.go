@@ -25,6 +25,9 @@ type machine struct {
 	handed   uint64 // the last outcome given to a hook by this engine
 	born     map[spec.TaskID]spec.TaskID
 	given    map[*spec.Task]*spec.Task // each record handed out, and what it was then
+
+	lazy   bool // every task that can rests between turns
+	rested int  // how many did
 }
 
 func newMachine(cfg Config) *machine {
@@ -35,6 +38,27 @@ func newMachine(cfg Config) *machine {
 	}
 	m.fold.meta = m.engine.Meta()
 	return m
+}
+
+// shelf is a Shelf that holds the records as they are.
+type shelf map[uint64]*spec.Task
+
+func (s shelf) Take(seq uint64) *spec.Task {
+	record := clone(s[seq])
+	delete(s, seq) // who takes it twice gets nothing
+	return record
+}
+
+// rest lets every task rest that can.
+func (m *machine) rest() {
+	kept := make(shelf)
+	var records []*spec.Task
+	for _, t := range m.engine.live() {
+		t.handed = true
+		kept[t.Seq] = t.Task
+		records = append(records, t.Task)
+	}
+	m.rested += m.engine.Rest(records, kept)
 }
 
 // turn is what arrives between two Collects.
@@ -57,6 +81,9 @@ func (m *machine) take(t turn) (*Output, error) {
 			m.given[loaded] = clone(loaded)
 		}
 		m.engine, m.handed = m.fold.restore(m.cfg, m.now), 0
+	}
+	if m.lazy {
+		m.rest()
 	}
 	for _, ev := range t.events {
 		m.engine.Step(m.now, ev)

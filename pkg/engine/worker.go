@@ -113,7 +113,7 @@ func (e *Engine) offer(w *worker, hb Heartbeat) {
 // holding counts the listed attempts that have a lease of the class, or of one that uses its slots.
 func (e *Engine) holding(listed []spec.Holding, class string) (count int) {
 	for i := range listed {
-		t := e.tasks[listed[i].Task].live
+		t := e.find(listed[i].Task).live
 		if t != nil && t.holds(listed[i].AttemptRef) && (t.Lease.Class == class || spec.BaseClass(t.Lease.Class) == class) {
 			count++
 		}
