@@ -49,10 +49,13 @@ func (b *breaker) note(a *attempt, o outcome, now time.Time) (opened, closed boo
 		if closed {
 			b.pause, b.reason = 0, ""
 		}
-		b.way, b.tasks = way, map[attemptTask]bool{}
+		b.way, b.tasks = way, nil
 	}
 	if way == "" {
 		return false, closed
+	}
+	if b.tasks == nil {
+		b.tasks = map[attemptTask]bool{}
 	}
 	b.tasks[attemptTask{a.ref.Run, a.ref.Task}] = true
 	if len(b.tasks) < b.limit || b.pause > 0 && now.Before(b.until) {

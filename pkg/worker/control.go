@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"autoresearch/pkg/bus"
@@ -30,15 +31,9 @@ func (w *worker) onAnswer(answer bus.Answer) {
 	}
 }
 
-// ofRun returns the refs of one run: a leader speaks for its own run only.
+// ofRun drops the refs of other runs from refs: a leader speaks for its own run only.
 func ofRun(run spec.RunName, refs []bus.AttemptRef) []bus.AttemptRef {
-	own := refs[:0:0]
-	for _, ref := range refs {
-		if ref.Run == run {
-			own = append(own, ref)
-		}
-	}
-	return own
+	return slices.DeleteFunc(refs, func(ref bus.AttemptRef) bool { return ref.Run != run })
 }
 
 // obeyStop ends the attempt if it still runs. An unknown reason counts as supersession: nothing is reported for it unless
@@ -63,9 +58,8 @@ func (w *worker) obeyReceipts(refs []bus.AttemptRef) {
 	if len(refs) == 0 {
 		return
 	}
-	receipted := w.ledger.wanted(refs)
-	seqs, large, more := w.ledger.receipted(refs)
-	w.commits.queue(diskWork{receipted: receipted, large: large, dropped: seqs})
+	work, more := w.ledger.receipted(refs)
+	w.commits.queue(work)
 	if more {
 		notify(w.beat)
 	}

@@ -64,6 +64,8 @@ type result struct {
 	ending string
 	// late hands it on should the disk take too long.
 	late *time.Timer
+	// queued says that it is in its outbox; the lock of outboxes guards it.
+	queued bool
 
 	// The ledger's lock guards the rest.
 
@@ -363,31 +365,37 @@ func (l *ledger) inMemory(r *result) []byte {
 	return r.body
 }
 
-// receipted forgets the results that refs name and returns their numbers in the spool, and the names of large ones. more
-// says that the last heartbeat could not list all that are left.
-func (l *ledger) receipted(refs []bus.AttemptRef) (seqs []uint64, large []spec.Blob, more bool) {
+// receipted forgets the results that refs name and returns what there is to do on the disk for them. more says that the last
+// heartbeat could not list all that are left.
+func (l *ledger) receipted(refs []bus.AttemptRef) (work diskWork, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	long := len(l.finished) > finishedMax
 	for _, ref := range refs {
-		if r := l.resultOf(ref); r != nil {
-			l.forget(r)
-			if r.seq != 0 {
-				seqs = append(seqs, r.seq)
-			}
-			if !r.large.IsZero() {
-				large = append(large, r.large)
-			}
+		r := l.resultOf(ref)
+		if r == nil {
+			continue
+		}
+		l.forget(r)
+		work.receipted = append(work.receipted, r)
+		if r.seq != 0 {
+			work.dropped = append(work.dropped, r.seq)
+		}
+		if !r.large.IsZero() {
+			work.large = append(work.large, r.large)
 		}
 	}
-	return seqs, large, long && len(l.finished) > 0
+	return work, long && len(l.finished) > 0
 }
 
 // resultOf returns the result that ref names, nil when there is none.
 func (l *ledger) resultOf(ref bus.AttemptRef) *result {
-	r := l.finished[keyOf(ref)]
-	if a := l.running[keyOf(ref)]; r == nil && a != nil {
-		r = a.result
+	key := keyOf(ref)
+	r := l.finished[key]
+	if r == nil {
+		if a := l.running[key]; a != nil {
+			r = a.result
+		}
 	}
 	if r == nil || !sameClaim(r.ref.Claim, ref.Claim) {
 		return nil

@@ -39,7 +39,6 @@ type lane struct {
 type outbox struct {
 	lane
 	queue   []*result
-	queued  map[*result]bool
 	memory  int  // bytes of reports held in memory, at most
 	sending bool // a goroutine empties the queue
 }
@@ -62,14 +61,14 @@ func (o *outboxes) put(r *result) (start *outbox, large bool) {
 	key := lane{run: r.ref.Run, large: !r.large.IsZero()}
 	box := o.lanes[key]
 	if box == nil {
-		box = &outbox{lane: key, queued: map[*result]bool{}}
+		box = &outbox{lane: key}
 		o.lanes[key] = box
 	}
-	if box.queued[r] {
+	if r.queued {
 		return nil, false
 	}
 	box.queue = append(box.queue, r)
-	box.queued[r] = true
+	r.queued = true
 	box.memory += r.size
 	o.unsent++
 	if !box.sending {
@@ -100,7 +99,7 @@ func (o *outboxes) sent(box *outbox, batch []*result) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range batch {
-		delete(box.queued, r)
+		r.queued = false
 		box.memory -= r.size
 	}
 	clear(box.queue[:len(batch)])

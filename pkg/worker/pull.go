@@ -146,8 +146,9 @@ func (w *worker) start(p *pool, dispatches []*bus.Dispatch) {
 
 // hold claims those of the dispatches that are new here.
 func (w *worker) hold(p *pool, dispatches []*bus.Dispatch) (held []*attempt) {
+	now := time.Now()
 	for _, d := range dispatches {
-		if a := newAttempt(d, p.root(), time.Now()); w.ledger.hold(a) {
+		if a := newAttempt(d, p.root(), now); w.ledger.hold(a) {
 			held = append(held, a)
 		} else {
 			w.metrics.duplicates.Inc()

@@ -172,13 +172,12 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	result.Attempt, result.Worker, result.Host = a.ref.Attempt, w.who.ID, w.host
 	result.Hardware, result.Code = a.hardware(), a.dispatch.Task.Code
 	result.Started, result.Duration = a.started, now.Sub(a.started)
-	job := jobID(a.ref)
 	if result.Failure != nil {
-		result.Failure = signed(result.Failure, job, now)
+		result.Failure = signed(result.Failure, jobID(a.ref), now)
 	}
 	body, err := encodeBounded(result, w.resultMax(a))
 	if err != nil {
-		result.Failure = signed(unsendable(err, &a.dispatch.Recipe), job, now)
+		result.Failure = signed(unsendable(err, &a.dispatch.Recipe), jobID(a.ref), now)
 		result.Children, result.Output, result.Series, result.Artifacts = nil, nil, nil, nil
 		body, err = encodeBounded(result, w.resultMax(a))
 	}
