@@ -20,6 +20,7 @@ import (
 type benchOptions struct {
 	rows            []string
 	rounds, tasks   int
+	slots           int
 	syncInterval    time.Duration
 	quick           bool
 	output          string
@@ -51,6 +52,7 @@ The rows:
 	fs.IntVar(&o.rounds, "rounds", bench.RoundsDefault, "measure each row `N` times and report medians")
 	fs.BoolVar(&o.quick, "quick", false, "measure less of everything: the targets are not of these sizes")
 	fs.IntVar(&o.tasks, "tasks", 0, "`N` tasks a round in the rows that compare rates, in place of 20000")
+	fs.IntVar(&o.slots, "slots", 0, "`N` tasks at once in the rows that compare rates, in place of 64")
 	fs.DurationVar(&o.syncInterval, "sync-interval", 0,
 		"let NATS sync so often where the row does not say itself (default: NATS's own, 2 minutes)")
 	fs.StringVarP(&o.output, "output", "o", "text", "report as `FORMAT`: text or json")
@@ -79,8 +81,8 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 		return cli.Exit(cli.ExitUsage, fmt.Errorf("--output %q: it must be text or json", o.output))
 	case o.rounds < 1:
 		return cli.Exit(cli.ExitUsage, fmt.Errorf("--rounds %d: it must be at least 1", o.rounds))
-	case o.tasks < 0 || o.syncInterval < 0:
-		return cli.Exit(cli.ExitUsage, errors.New("--tasks and --sync-interval must not be negative"))
+	case o.tasks < 0 || o.slots < 0 || o.syncInterval < 0:
+		return cli.Exit(cli.ExitUsage, errors.New("--tasks, --slots and --sync-interval must not be negative"))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -106,7 +108,7 @@ func runBench(parent context.Context, o *benchOptions, out io.Writer) error {
 func (o *benchOptions) options(self string) bench.Options {
 	options := bench.Options{
 		ChildCommand: []string{self, "bench", benchChild}, Rows: o.rows, Rounds: o.rounds, Dir: o.dir,
-		Sizes: bench.SizesFull, SyncInterval: o.syncInterval, CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
+		Sizes: bench.SizesFull, Slots: o.slots, SyncInterval: o.syncInterval, CPUProfile: o.cpuProfile, Progress: os.Stderr, Version: cli.Version(),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if o.quick {

@@ -23,6 +23,8 @@ type Options struct {
 	// Sizes say how much is measured; SizesFull when zero. Rounds is how many rounds there are; zero means the default.
 	Sizes  Sizes
 	Rounds int
+	// Slots is how many tasks run at once in the rows that compare rates, of raw JetStream too; 64 when 0.
+	Slots int
 	// SyncInterval is how often NATS syncs in rows that do not say themselves; its default (2 minutes) when 0.
 	SyncInterval time.Duration
 	// Dir is where a temporary folder is made; the system's when empty. On a RAM disk the numbers mean little.

@@ -284,11 +284,15 @@ func TestUnknownRow(t *testing.T) {
 	}
 }
 
-func TestCPUProfile(t *testing.T) {
+func TestSlotsAndCPUProfile(t *testing.T) {
 	o := small(t)
-	o.Rows, o.CPUProfile = []string{"tree"}, filepath.Join(t.TempDir(), "cpu.prof")
-	if _, err := Run(t.Context(), o); err != nil {
+	o.Rows, o.Slots, o.CPUProfile = []string{"tree"}, 8, filepath.Join(t.TempDir(), "cpu.prof")
+	report, err := Run(t.Context(), o)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if v := report.Rows[0].Result.(*Versus); v.InFlight != 8 {
+		t.Errorf("%d tasks were in flight", v.InFlight)
 	}
 	for _, path := range []string{o.CPUProfile, o.CPUProfile + ".worker"} {
 		if file, err := os.Stat(path); err != nil || file.Size() == 0 {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (s sample) cpu() CPU {
 func versus(l load, targets ...func(*Versus) Target) measureFunc {
 	return func(ctx context.Context, s *site) (Result, error) {
 		l := l // rows may be measured at the same time
-		l.Tasks = s.o.Sizes.Tasks
+		l.Tasks, l.Window = s.o.Sizes.Tasks, cmp.Or(s.o.Slots, l.Window)
 		r := &Versus{Tasks: l.Tasks, PayloadBytes: l.Payload, InFlight: l.Window}
 		if err := (&arena{site: s, load: l}).rounds(ctx, r); err != nil {
 			return nil, err
