@@ -472,9 +472,9 @@ func (c *cursor) stopOrder() (s StopOrder) {
 
 // EncodeResultMessage returns a worker's results: v version, w worker, b boot, r reports.
 func EncodeResultMessage(m *ResultMessage) ([]byte, error) {
-	size := 256
+	size := 64
 	for i := range m.Reports {
-		size += 128 + len(m.Reports[i].Body)
+		size += 64 + len(m.Reports[i].Body)
 	}
 	w := wire{out: make([]byte, 0, size)}
 	mark := w.openMap()

@@ -21,7 +21,11 @@ func EncodeResult(r spec.TaskResult) ([]byte, error) {
 	if err := checkResult(&r); err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)
 	}
-	w := wire{out: make([]byte, 0, 256)}
+	size := 128 + len(r.Output)
+	for i := range r.Children {
+		size += 64 + len(r.Children[i].Payload)
+	}
+	w := wire{out: make([]byte, 0, size)}
 	mark := w.openMap()
 	fieldInt(&w, "v", ResultVersion)
 	fieldList(&w, "c", r.Children, (*wire).taskSpec)

@@ -336,6 +336,7 @@ func (l *ledger) spooled(results []*result, seqs []uint64) (receipted []uint64) 
 func (l *ledger) unreceipted(results []*result) (kept []*result, encoded [][]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	kept, encoded = make([]*result, 0, len(results)), make([][]byte, 0, len(results))
 	for _, r := range results {
 		if !r.gone {
 			kept, encoded = append(kept, r), append(encoded, r.encoded)

@@ -162,7 +162,9 @@ func (w *worker) sendLoop(box *outbox) {
 
 // send publishes one message with what is still wanted of batch.
 func (w *worker) send(run spec.RunName, batch []*result) error {
-	message := &bus.ResultMessage{Version: bus.MessageVersion, Worker: w.who.ID, Boot: w.who.Boot}
+	message := &bus.ResultMessage{
+		Version: bus.MessageVersion, Worker: w.who.ID, Boot: w.who.Boot, Reports: make([]bus.Report, 0, len(batch)),
+	}
 	for _, r := range batch {
 		report, err := w.ready(r)
 		if err != nil {

@@ -135,8 +135,7 @@ func (w *worker) finish(a *attempt, o outcome) {
 		w.discard(a, o)
 		return
 	}
-	report := w.report(a, o, now)
-	r, err := w.newResult(a, report, now.Sub(a.started))
+	r, err := w.newResult(a, w.report(a, o, now), now.Sub(a.started))
 	if err != nil { // what was encoded once can be encoded again
 		w.log.Error("cannot encode a result: the task will run again", "run", a.ref.Run, "task", a.ref.Task, "error", err)
 		w.discard(a, o)
@@ -163,7 +162,7 @@ func (w *worker) discard(a *attempt, o outcome) {
 
 // report completes the result with what the worker knows and encodes it. A result that cannot be sent becomes a failure
 // that says why.
-func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
+func (w *worker) report(a *attempt, o outcome, now time.Time) bus.Report {
 	result := o.result
 	result.Cost = min(max(result.Cost, 0), spec.CostReportedMax) // a Runner may say anything
 	result.Metrics = a.news.mergeInto(result.Metrics)
@@ -188,7 +187,7 @@ func (w *worker) report(a *attempt, o outcome, now time.Time) *bus.Report {
 	if err != nil {
 		w.log.Error("a failure cannot be encoded", "run", a.ref.Run, "task", a.ref.Task, "error", err)
 	}
-	return &bus.Report{AttemptRef: a.ref, Failure: result.Failure, Preempted: o.preempted, Cost: result.Cost, Body: body}
+	return bus.Report{AttemptRef: a.ref, Failure: result.Failure, Preempted: o.preempted, Cost: result.Cost, Body: body}
 }
 
 // jobID names an attempt in files.
@@ -216,15 +215,14 @@ func (w *worker) resultMax(a *attempt) int {
 }
 
 // newResult makes the report ready for the spool. A body too large for a message is to go to a file of its own.
-func (w *worker) newResult(a *attempt, report *bus.Report, took time.Duration) (*result, error) {
-	r := &result{ref: a.ref, took: took, attempt: a, report: report}
+func (w *worker) newResult(a *attempt, report bus.Report, took time.Duration) (*result, error) {
+	m := bus.ResultMessage{Version: bus.MessageVersion, Worker: w.who.ID, Boot: w.who.Boot, Reports: []bus.Report{report}}
+	r := &result{ref: a.ref, took: took, attempt: a, report: &m.Reports[0]}
 	if body := report.Body; len(body) > w.inlineMax() {
 		r.large, r.body = spec.BlobOf(body), body
-		report.Body, report.Stored = nil, r.large
+		r.report.Body, r.report.Stored = nil, r.large
 	}
-	encoded, err := bus.EncodeResultMessage(&bus.ResultMessage{
-		Version: bus.MessageVersion, Worker: w.who.ID, Boot: w.who.Boot, Reports: []bus.Report{*report},
-	})
+	encoded, err := bus.EncodeResultMessage(&m)
 	if err != nil {
 		return nil, err
 	}
