@@ -103,11 +103,15 @@ func (in *intake) event(ctx context.Context, m *bus.ResultMessage, r *bus.Report
 		AttemptRef: r.AttemptRef, Worker: m.Worker, Failure: r.Failure, Preempted: r.Preempted, Body: r.Body,
 		Stored: r.Stored, Cost: r.Cost,
 	}
-	if !in.wanted(r.AttemptRef) {
+	if in.costly(r) && !in.wanted(r.AttemptRef) {
 		return reported // the engine says why it counts for nothing
 	}
-	fault := in.usable(ctx, &reported)
-	if fault == nil {
+	usable := reported
+	fault := in.usable(ctx, &usable)
+	switch {
+	case fault == nil:
+		return usable
+	case !in.wanted(r.AttemptRef):
 		return reported
 	}
 	in.reject(m, r, fault.rule, fault.failure.Message)
@@ -121,8 +125,13 @@ func (in *intake) event(ctx context.Context, m *bus.ResultMessage, r *bus.Report
 	return reported
 }
 
-// wanted reports whether a result may still decide something: only then it is worth a look. What the ledger does not know
-// yet was not published yet, and what it has packed is decided.
+// costly reports whether it takes the object store to make use of a result.
+func (in *intake) costly(r *bus.Report) bool {
+	return !r.Stored.IsZero() || len(r.Body) > in.blobs.inline()
+}
+
+// wanted reports whether a result may still decide something: only then it is worth the object store, or a complaint. What the
+// ledger does not know yet was not published yet, and what it has packed is decided.
 func (in *intake) wanted(ref spec.AttemptRef) bool {
 	t, unpacked := in.t.ledger.unpacked(ref.Task)
 	return unpacked && t.Outcome == nil && ref.Claim != 0 && ref.Attempt > 0 && ref.Attempt <= t.Attempt
