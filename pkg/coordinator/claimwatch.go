@@ -31,12 +31,12 @@ func (w *claimWatch) follow(c *committed) {
 		switch {
 		case t.State == spec.StateDispatched && d.attempt != t.Attempt:
 			w.since[t.Spec.ID] = dispatched{attempt: t.Attempt, at: c.wall}
-			continue
-		case t.State == spec.StateDispatched:
-			continue // published again
-		case t.State == spec.StateRunning && known:
-			w.seconds.Observe(max(0, time.Duration(c.wall-d.at)).Seconds())
+		case t.State == spec.StateDispatched: // published again
+		case known:
+			if t.State == spec.StateRunning {
+				w.seconds.Observe(max(0, time.Duration(c.wall-d.at)).Seconds())
+			}
+			delete(w.since, t.Spec.ID)
 		}
-		delete(w.since, t.Spec.ID)
 	}
 }
