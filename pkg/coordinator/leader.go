@@ -304,11 +304,11 @@ func (l *leader) announce(c *committed) {
 // begin does what workers and hooks wait for, before all else: only the ledger knows of the commit already, for the results that
 // come. What workers are told leaves at once, so that it shares a write, and wakes server and worker once.
 func (l *leader) begin(out *engine.Output) {
+	l.publish(out)
+	l.answer(out)
 	for _, t := range out.Hooks {
 		l.hooks.put(hookCall{task: t})
 	}
-	l.publish(out)
-	l.answer(out)
 }
 
 // perform does what else the output asks, in its order, once whoever looks on was told: a caller finds everywhere what it is answered.
