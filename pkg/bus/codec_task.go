@@ -55,7 +55,7 @@ func (c *cursor) specField(s *spec.TaskSpec, key []byte) bool {
 	case "p":
 		s.Priority = c.float()
 	case "k":
-		s.Kind = c.text()
+		s.Kind = c.kind()
 	case "d":
 		s.Payload = spec.Payload(c.bytes())
 	case "D":
@@ -70,6 +70,15 @@ func (c *cursor) specField(s *spec.TaskSpec, key []byte) bool {
 		return false
 	}
 	return true
+}
+
+// kind reads a kind. That of most tasks takes no memory of its own.
+func (c *cursor) kind() string {
+	raw := c.raw()
+	if string(raw) == spec.KindDefault {
+		return spec.KindDefault
+	}
+	return string(raw)
 }
 
 // change writes a Change as one map. The state half: i id, P parts, s state, p priority, a attempt, f failures, l lost,

@@ -73,7 +73,12 @@ func (b *block) restingAt(row int) []byte {
 }
 
 // text returns the records one after the other, each behind its row and its length.
-func (r *records) text() (text []byte) {
+func (r *records) text() []byte {
+	size := 0
+	for _, record := range r {
+		size += 1 + binary.MaxVarintLen16 + len(record)
+	}
+	text := make([]byte, 0, size)
 	for row, record := range r {
 		if record != nil {
 			text = append(text, byte(row))
