@@ -24,7 +24,8 @@ type ScaleAt struct {
 	Rounds           []float64 `json:"rounds"`
 	Tasks            int       `json:"tasks"` // a round
 
-	led led
+	led  led
+	warm bool // it ran before
 }
 
 func (r Scale) targets() []Target {
@@ -145,13 +146,18 @@ func (r Scale) rounds(ctx context.Context, s *site) error {
 	return nil
 }
 
-// run lets the coordinator go on until so many tasks are finished, after a few to warm up.
+// run lets the coordinator go on until so many tasks are finished, after a few to warm up: the first time so many that its memory
+// has been used once.
 func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 	if err := at.led.do(ctx, "Pause", false); err != nil {
 		return 0, err
 	}
+	warmup := at.Tasks/10 + 1
+	if !at.warm {
+		warmup, at.warm = 5*at.Tasks, true
+	}
 	var took time.Duration
-	for _, tasks := range []int{at.Tasks/10 + 1, at.Tasks} {
+	for _, tasks := range []int{warmup, at.Tasks} {
 		if took, err = at.led.finish(ctx, tasks); err != nil {
 			return 0, err
 		}

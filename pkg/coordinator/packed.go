@@ -24,7 +24,8 @@ const recordMax = 8 << 10
 type block struct {
 	finished []byte // their text, compressed
 	size     int    // of that text
-	resting  []byte // where the record of each row ends, as 32 bits each, and the records; nil when there are none
+	resting  []byte // where the record of each row ends, as 32 bits each, and the records
+	rests    uint32 // the rows whose record there counts, one bit each
 }
 
 // records are the encoded tasks of a block by their rows; nil where it has none.
@@ -46,19 +47,31 @@ func (b *block) rest(resting *records) {
 	for _, record := range resting {
 		size += len(record)
 	}
-	if b.resting = nil; size == endsSize {
+	if b.resting, b.rests = nil, 0; size == endsSize {
 		return
 	}
 	b.resting = make([]byte, endsSize, size)
 	for row, record := range resting {
 		b.resting = append(b.resting, record...)
 		binary.LittleEndian.PutUint32(b.resting[4*row:], uint32(len(b.resting)))
+		if record != nil {
+			b.rests |= 1 << row
+		}
 	}
+}
+
+// hollow reports whether less than half of the memory for what rests is for records that count.
+func (b *block) hollow() bool {
+	used := 0
+	for row := range blockRows {
+		used += len(b.restingAt(row))
+	}
+	return used < (len(b.resting)-endsSize)/2
 }
 
 // restingAt returns the record of a row's task, nil unless the block has it as one that rests.
 func (b *block) restingAt(row int) []byte {
-	if b.resting == nil {
+	if b.rests&(1<<row) == 0 {
 		return nil
 	}
 	begin := uint32(endsSize)
@@ -66,9 +79,6 @@ func (b *block) restingAt(row int) []byte {
 		begin = binary.LittleEndian.Uint32(b.resting[4*(row-1):])
 	}
 	end := binary.LittleEndian.Uint32(b.resting[4*row:])
-	if begin == end {
-		return nil
-	}
 	return b.resting[begin:end:end]
 }
 

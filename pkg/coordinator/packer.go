@@ -140,28 +140,26 @@ type repacking struct {
 	tasks             [blockRows]*spec.Task // that are packed; in the end without those that cannot be
 	block             *block
 	finished, resting records // of the block
-	ended             bool    // a task has finished since
+	ended, came       bool    // a task has finished, or come to rest, since
 }
 
 // pack reports whether there was something to pack.
 func (p *repacking) pack() bool {
-	some := false
 	for i, t := range p.tasks {
 		if t == nil { // its record is still good, or there is no such row
 			p.resting[i] = p.block.restingAt(i)
 			continue
 		}
+		p.block.rests &^= 1 << i
 		record := recordOf(t)
 		switch {
 		case record == nil:
 			p.tasks[i] = nil
-			continue
 		case rests(t):
-			p.resting[i] = record
+			p.resting[i], p.came = record, true
 		default:
 			p.finished[i], p.ended = record, true
 		}
-		some = true
 	}
 	if p.ended {
 		before, _ := p.block.records(nil)
@@ -172,8 +170,10 @@ func (p *repacking) pack() bool {
 		}
 		p.block.compress(&p.finished)
 	}
-	p.block.rest(&p.resting)
-	return some
+	if p.came || p.block.hollow() {
+		p.block.rest(&p.resting)
+	}
+	return p.came || p.ended
 }
 
 // recordOf encodes a task that is to be packed; nil of one that is not.
