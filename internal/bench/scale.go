@@ -168,17 +168,15 @@ func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 	return float64(at.Tasks) / took.Seconds(), at.led.do(ctx, "Settle", None{})
 }
 
-// weighRounds is how many rounds' tasks finish between two weighings.
-const weighRounds = 5
-
 // weigh finds what a finished task takes: beside what finishes between two weighings, nothing has become more. The queue has
-// its old length, and what the coordinator keeps so much of and no more, as the newest events, was full before.
+// its old length, and what the coordinator keeps so much of and no more, as the newest events, was full before. As many finish as
+// have before: maps grow in steps, by as much as they have, and of two weighings that are nearer one might fall on a step or not.
 func (at *ScaleAt) weigh(ctx context.Context) error {
 	heap, completed, err := at.packed(ctx)
 	if err != nil {
 		return err
 	}
-	for range weighRounds {
+	for finished := 0; finished < completed; finished += at.Tasks {
 		if _, err := at.run(ctx); err != nil {
 			return err
 		}
