@@ -67,7 +67,7 @@ func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
 			found = append(found, t)
 		}
 		if subtree {
-			next = append(next, e.kids[id]...)
+			next = slices.AppendSeq(next, e.kids.of(id))
 		}
 	}
 	for _, t := range bySeq(found) {

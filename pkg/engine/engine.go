@@ -15,7 +15,7 @@ type Engine struct {
 	meta spec.Meta
 
 	tasks    map[spec.TaskID]known
-	kids     map[spec.TaskID][]spec.TaskID // the tree: by parent, which need not be known yet
+	kids     tree
 	renames  map[spec.TaskID]*renames
 	policies map[string]*policy
 	classes  map[string]*class
@@ -59,7 +59,7 @@ func New(cfg Config) *Engine {
 		cfg:      cfg,
 		meta:     spec.Meta{Status: spec.StatusRunning, NextSeq: 1, NextOrder: 1},
 		tasks:    make(map[spec.TaskID]known),
-		kids:     make(map[spec.TaskID][]spec.TaskID),
+		kids:     make(tree),
 		renames:  make(map[spec.TaskID]*renames),
 		policies: make(map[string]*policy),
 		classes:  make(map[string]*class),

@@ -253,8 +253,8 @@ func checkTree(e *Engine) error {
 		parents[id] = t.Parent
 	}
 	hung := make(map[spec.TaskID]int)
-	for parent, kids := range e.kids {
-		for _, kid := range kids {
+	for parent := range e.kids {
+		for kid := range e.kids.of(parent) {
 			hung[kid]++
 			if e.tasks[kid].done != nil {
 				parents[kid] = parent // the fold knows the right one

@@ -22,7 +22,7 @@ func (e *Engine) Restore(meta spec.Meta, tasks int) {
 // Load takes one task of the fold, best in order of arrival, which must not change any more; the engine does not change it either. Of a finished one
 // it keeps only what it needs.
 func (e *Engine) Load(stored *spec.Task) {
-	e.adopt(stored.Parent, stored.Spec.ID)
+	e.kids.adopt(stored.Parent, stored.Spec.ID)
 	policy, p := e.policyOf(stored.Spec.Kind), e.open(&stored.Spec, e.purseOf(stored.Purse))
 	if stored.Attempt > 0 && !policy.Uncounted {
 		p.Experiments++
@@ -103,9 +103,9 @@ func (e *Engine) addUp() []*purse {
 
 // measure finds how deep those tasks stand that were loaded before their parents.
 func (e *Engine) measure() {
-	for parent, kids := range e.kids {
+	for parent := range e.kids {
 		if above := e.tasks[parent]; above.depth() > 0 || above == (known{}) {
-			e.measureBelow(above.depth(), kids)
+			e.measureBelow(above.depth(), slices.Collect(e.kids.of(parent)))
 		}
 	}
 	for id, k := range e.tasks {
@@ -122,7 +122,7 @@ func (e *Engine) measureBelow(above int32, kids []spec.TaskID) {
 		for _, kid := range kids {
 			if k := e.tasks[kid]; k.depth() == 0 {
 				k.setDepth(above + 1)
-				next = append(next, e.kids[kid]...)
+				next = slices.AppendSeq(next, e.kids.of(kid))
 			}
 		}
 		kids = next

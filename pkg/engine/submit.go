@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"autoresearch/pkg/spec"
 )
@@ -194,39 +193,16 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID, above known)
 // hang gives a new task its place in the tree and reports whether its parent was cancelled: then it is born cancelled.
 // Its children may have come before it; a parent that would close a circle is dropped.
 func (e *Engine) hang(t *task, above known) (cancelled bool) {
-	if t.Parent == t.Spec.ID || e.isAbove(t.Spec.ID, t.Parent) {
+	if t.Parent == t.Spec.ID || e.kids.isAbove(t.Spec.ID, t.Parent) {
 		t.edit().Parent = ""
 		above = known{}
 	}
 	p := e.purseBelow(above)
 	t.edit().Purse = p.root
 	t.purse = e.open(&t.Spec, p)
-	e.adopt(t.Parent, t.Spec.ID)
+	e.kids.adopt(t.Parent, t.Spec.ID)
 	t.depth = above.depth() + 1
 	return above.cancelled()
-}
-
-// adopt puts a task below its parent.
-func (e *Engine) adopt(parent, id spec.TaskID) {
-	if parent != "" {
-		e.kids[parent] = append(e.kids[parent], id)
-	}
-}
-
-// isAbove reports whether a task is an ancestor of another.
-func (e *Engine) isAbove(ancestor, id spec.TaskID) bool {
-	next := slices.Clone(e.kids[ancestor])
-	for seen := make(map[spec.TaskID]bool); len(next) > 0; {
-		kid := next[0]
-		if next = next[1:]; kid == id {
-			return true
-		}
-		if !seen[kid] { // it is else in a circle, which only damage makes
-			seen[kid] = true
-			next = append(next, e.kids[kid]...)
-		}
-	}
-	return false
 }
 
 func unknownKind(kind string) *spec.FailureRecord {
