@@ -2,7 +2,7 @@ package bus
 
 import "autoresearch/pkg/spec"
 
-// EncodeDemand returns what a run wants: v version, n run, w weight, c classes.
+// EncodeDemand returns what a run wants: v version, n run, w weight, c classes, a asks.
 func EncodeDemand(d *Demand) ([]byte, error) {
 	w := wire{out: make([]byte, 0, 256)}
 	mark := w.openMap()
@@ -10,6 +10,7 @@ func EncodeDemand(d *Demand) ([]byte, error) {
 	fieldText(&w, "n", d.Run)
 	w.fieldFloat("w", d.Weight)
 	fieldList(&w, "c", d.Classes, (*wire).classDemand)
+	w.fieldBool("a", d.Asks)
 	w.closeMap(mark)
 	return w.out, nil
 }
@@ -28,6 +29,8 @@ func DecodeDemand(data []byte) (*Demand, error) {
 			d.Weight = c.float()
 		case "c":
 			d.Classes = list(c, c.classDemand)
+		case "a":
+			d.Asks = c.bool()
 		default:
 			return false
 		}

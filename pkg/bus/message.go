@@ -80,6 +80,8 @@ type Demand struct {
 	// Weight is the run's part of the slots that runs share.
 	Weight  float64
 	Classes []spec.ClassDemand
+	// Asks asks the others what their runs want: a leader has taken over.
+	Asks bool
 }
 
 // StopOrder tells a worker to end an attempt and report it.

@@ -291,14 +291,15 @@ func (t *term) start() error {
 	if err := t.ensureDoorbell(t.ctx); err != nil {
 		return fmt.Errorf("run %q: create the doorbell: %w", l.run, err)
 	}
-	stopUplinks, err := p.uplinks.Listen(t.heartbeat)
-	if err != nil {
-		return fmt.Errorf("run %q: listen to workers: %w", l.run, err)
-	}
 	stopDemands, err := p.uplinks.ListenDemands(t.demanded)
 	if err != nil {
-		stopUplinks()
 		return fmt.Errorf("run %q: listen to other runs: %w", l.run, err)
+	}
+	l.tell(t.c.host.Now()) // and asks: what others want is to be known before slots are
+	stopUplinks, err := p.uplinks.Listen(t.heartbeat)
+	if err != nil {
+		stopDemands()
+		return fmt.Errorf("run %q: listen to workers: %w", l.run, err)
 	}
 	t.deafen = func() { stopUplinks(); stopDemands() }
 	after := l.watermark // the loop's own from now on

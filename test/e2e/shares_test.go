@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -22,8 +23,11 @@ func TestSharedSlots(t *testing.T) {
 		ask(t, "run", "create", name, "-f", l.workflow(8, tasks(8, "t%d", payload{"gate": "go"}), ""), "--weight", weight,
 			"--server", c.servers[len(name)%2])
 	}
-	for heard := map[spec.RunName]bool{}; len(heard) < 2; { // then the leaders have heard it too
+	for heard := map[spec.RunName]bool{}; len(heard) < 2; {
 		heard[<-wanting] = true
+	}
+	for _, run := range []string{"heavy", "light"} {
+		awaitShared(t, c.servers[0], run)
 	}
 	w := start(t, "worker", "--nats", c.nats.url(), "--dir", t.TempDir(), "--slots", "8")
 	w.says("worker starts")
@@ -72,4 +76,22 @@ func (c *cluster) listen(t *testing.T) <-chan spec.RunName {
 		}
 	})
 	return wanting
+}
+
+// awaitShared waits until the run's leader has heard that another run wants slots too.
+func awaitShared(t *testing.T, server, run string) {
+	t.Helper()
+	eventually(t, run+" shares its slots", func() string {
+		text := ask(t, "status", "--server", server, "--run", run, "-o", "json")
+		var status struct{ Classes []struct{ Share *int } }
+		if err := json.Unmarshal([]byte(text), &status); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		for _, class := range status.Classes {
+			if class.Share != nil {
+				return ""
+			}
+		}
+		return text
+	})
 }
