@@ -24,8 +24,9 @@ type ScaleAt struct {
 	Rounds           []float64 `json:"rounds"`
 	Tasks            int       `json:"tasks"` // a round
 
-	led  led
-	warm bool // it ran before
+	led   led
+	empty int64 // the live memory before there were tasks
+	warm  bool  // it ran before
 }
 
 func (r Scale) targets() []Target {
@@ -61,6 +62,12 @@ func measureScale(ctx context.Context, s *site) (_ Result, err error) {
 		if err := r[i].fill(ctx, s); err != nil {
 			return nil, err
 		}
+	}
+	for _, at := range r { // they packed their tasks beside each other
+		if err := at.weighQueue(ctx); err != nil {
+			return nil, err
+		}
+		s.say("%d tasks queued, %.0f bytes each beyond the payload", at.Queued, at.BytesPerTask)
 	}
 	stop, err := s.work(ctx, slotsDefault)
 	if err != nil {
@@ -107,24 +114,21 @@ func (at *ScaleAt) fill(ctx context.Context, s *site) (err error) {
 	if err := at.led.do(ctx, "Pause", true); err != nil {
 		return err
 	}
-	empty, err := at.led.heap(ctx)
-	if err != nil {
+	if at.empty, err = at.led.heap(ctx); err != nil {
 		return err
 	}
 	if err := at.led.do(ctx, "Fill", at.Queued); err != nil {
 		return err
 	}
-	if err := at.led.do(ctx, "Pack", None{}); err != nil {
-		return err
-	}
-	full, err := at.led.heap(ctx)
-	if err != nil {
-		return err
-	}
-	at.BytesPerTask = float64(full-empty)/float64(at.Queued) - payloadDefault
-	s.say("%d tasks queued in %v, %.0f bytes each beyond the payload", at.Queued, time.Since(began).Round(time.Millisecond),
-		at.BytesPerTask)
+	s.say("%d tasks queued in %v", at.Queued, time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// weighQueue finds what a queued task takes, once all are packed.
+func (at *ScaleAt) weighQueue(ctx context.Context) error {
+	full, _, err := at.packed(ctx)
+	at.BytesPerTask = float64(full-at.empty)/float64(at.Queued) - payloadDefault
+	return err
 }
 
 // rounds goes through the lengths, forwards and backwards in turn.

@@ -37,8 +37,8 @@ var (
 	SizesQuick = Sizes{
 		Quick: true,
 		Tasks: 3_000, Starts: 200, Turnarounds: 1_000, TurnTask: 50 * time.Millisecond,
-		Queued: []int{1_000, 10_000, 100_000}, Recovered: []int{10_000, 100_000},
-		Controlled: 100_000, Controls: 200,
+		Queued: []int{1_000, 10_000}, Recovered: []int{5_000, 20_000},
+		Controlled: 20_000, Controls: 200,
 		Workers: 200, SlotsEach: 8, WorkersTask: 4 * time.Second, WorkersBeat: 2 * time.Second, WorkersRound: 4 * time.Second,
 		OccupancyTask: time.Second, ProposerTime: 2 * time.Second, OccupancyRound: 5 * time.Second,
 	}
