@@ -59,7 +59,8 @@ func (l *WorkdirLock) Unlock() error {
 	}
 	file := l.file
 	l.file = nil
-	if err := errors.Join(file.Truncate(0), file.Close()); err != nil {
+	// To close the file is not enough: a process that is being started has it too, until it is another program.
+	if err := errors.Join(file.Truncate(0), flock(file, syscall.LOCK_UN), file.Close()); err != nil {
 		return fmt.Errorf("unlock workdir: %w", err)
 	}
 	return nil
