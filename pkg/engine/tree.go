@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"iter"
-
-	"autoresearch/pkg/spec"
-)
+import "autoresearch/pkg/spec"
 
 // tree has the kids of each task, also of one that has not come yet: the last of them, which knows the others. Most parents of a
 // long run have one or a few, and a list in a circle takes a third less memory for them than a slice.
@@ -30,7 +26,7 @@ func (t tree) adopt(parent, id spec.TaskID) {
 }
 
 // of yields a task's kids in the order in which they were adopted.
-func (t tree) of(parent spec.TaskID) iter.Seq[spec.TaskID] {
+func (t tree) of(parent spec.TaskID) func(yield func(spec.TaskID) bool) {
 	return func(yield func(spec.TaskID) bool) {
 		last := t[parent]
 		for k := last; k != nil; {
