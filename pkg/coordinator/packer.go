@@ -89,10 +89,13 @@ type ripening struct {
 
 // note has the task at a place packed, if it can be.
 func (r *ripening) note(place int, t *spec.Task) {
-	if t.State.Terminal() || rests(t) {
+	if packable(t) {
 		r.young[place/blockRows] = struct{}{}
 	}
 }
+
+// packable reports whether a task may be packed in its state.
+func packable(t *spec.Task) bool { return t.State.Terminal() || rests(t) }
 
 // rests reports whether a task may rest: it waits in the queue and has never begun.
 func rests(t *spec.Task) bool { return t.State == spec.StateQueued && t.Attempt == 0 }
@@ -161,6 +164,9 @@ func (p *repacking) pack() bool {
 			p.finished[i], p.ended = record, true
 		}
 	}
+	if !p.came && !p.ended {
+		return false
+	}
 	if p.ended {
 		before, _ := p.block.records(nil)
 		for i, record := range before {
@@ -173,12 +179,12 @@ func (p *repacking) pack() bool {
 	if p.came || p.block.hollow() {
 		p.block.rest(&p.resting)
 	}
-	return p.came || p.ended
+	return true
 }
 
 // recordOf encodes a task that is to be packed; nil of one that is not.
 func recordOf(t *spec.Task) []byte {
-	if !t.State.Terminal() && !rests(t) || !t.Spec.Stored.IsZero() || len(t.Spec.Payload) > recordMax {
+	if !packable(t) || !t.Spec.Stored.IsZero() || len(t.Spec.Payload) > recordMax {
 		return nil
 	}
 	if o := t.Outcome; o != nil && (!o.Stored.IsZero() || len(o.Body) > recordMax) {

@@ -26,8 +26,7 @@ type machine struct {
 	born     map[spec.TaskID]spec.TaskID
 	given    map[*spec.Task]*spec.Task // each record handed out, and what it was then
 
-	lazy   bool // every task that can rests between turns
-	rested int  // how many did
+	lazy bool // every task that can rests between turns
 }
 
 func newMachine(cfg Config) *machine {
@@ -58,7 +57,7 @@ func (m *machine) rest() {
 		kept[t.Seq] = t.Task
 		records = append(records, t.Task)
 	}
-	m.rested += m.engine.Rest(records, kept)
+	m.engine.Rest(records, kept)
 }
 
 // turn is what arrives between two Collects.
