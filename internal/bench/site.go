@@ -49,7 +49,7 @@ type syncing struct {
 
 // durability says what an acknowledged task survives.
 func (s syncing) durability() string {
-	const spool = "; worker: each group of results fsynced in its spool before it is sent"
+	const spool = "; worker: each result in its spool before it is sent, fsynced then if the attempt took a second, else behind the send"
 	switch {
 	case s.always:
 		return "NATS: sync_interval always (fsync before each acknowledgement of a file stream)" + spool

@@ -10,6 +10,7 @@ import (
 // class is a pool of equal slots and the queue of tasks that are ready for it.
 type class struct {
 	name      string
+	number    uint16 // its place in Engine.order, from 1; 0 when it has a higher one
 	ready     pqueue[queued]
 	leases    int // dispatched and running tasks of the class
 	away      int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
@@ -93,6 +94,9 @@ func (e *Engine) class(name string) *class {
 		c.ready.moved = func(q *queued, i int) { q.task.queuePos = int32(i) }
 		e.classes[name] = c
 		e.order = append(e.order, c)
+		if len(e.order) <= math.MaxUint16 {
+			c.number = uint16(len(e.order))
+		}
 		e.sharesDue = len(e.others) > 0
 		if base := spec.BaseClass(name); base != name {
 			c.base = e.class(base)

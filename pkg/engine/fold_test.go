@@ -154,7 +154,8 @@ func (f *fold) checkDone(t *spec.Task, d *done) error {
 	if !t.State.Terminal() {
 		return fmt.Errorf("the engine has finished task %q, the fold says %s", t.Spec.ID, t.State)
 	}
-	want := doneOf(t, d.depth, d.purse) // these are not journaled, but found from the parents
+	want := doneOf(t, &policy{}, d.depth, d.purse) // these are not journaled, but found from the parents
+	want.class = d.class                           // nor is this
 	if !reflect.DeepEqual(want, d) {
 		return fmt.Errorf("finished task %q: folded %+v, engine %+v", t.Spec.ID, want, d)
 	}

@@ -34,7 +34,7 @@ func (e *Engine) Load(stored *spec.Task) {
 	}
 	if stored.State.Terminal() {
 		e.countDone(stored)
-		e.tasks[stored.Spec.ID] = known{done: doneOf(stored, e.depthBelow(stored.Parent), p)}
+		e.tasks[stored.Spec.ID] = known{done: doneOf(stored, policy, e.depthBelow(stored.Parent), p)}
 		return
 	}
 	t := &task{

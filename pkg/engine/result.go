@@ -280,7 +280,7 @@ func (e *Engine) retire(now Now, t *task) {
 	t.finish(now)
 	e.touch(t)
 	e.countDone(t.Task)
-	e.tasks[t.Spec.ID] = known{done: doneOf(t.Task, t.depth, t.purse)}
+	e.tasks[t.Spec.ID] = known{done: doneOf(t.Task, t.policy, t.depth, t.purse)}
 }
 
 func (e *Engine) countDone(t *spec.Task) {
@@ -294,6 +294,8 @@ func (e *Engine) countDone(t *spec.Task) {
 	}
 }
 
-func doneOf(t *spec.Task, depth int32, p *purse) *done {
-	return &done{hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, depth: depth, cancelled: t.Cancelled, purse: p}
+func doneOf(t *spec.Task, of *policy, depth int32, p *purse) *done {
+	return &done{
+		hash: t.Spec.ContentHash(), claim: t.Outcome.Claim, depth: depth, cancelled: t.Cancelled, class: of.classNumber(), purse: p,
+	}
 }

@@ -46,6 +46,14 @@ type policy struct {
 	class *class // nil for a kind that nobody can run
 }
 
+// classNumber is class.number, 0 where there is none.
+func (p *policy) classNumber() uint16 {
+	if p.class == nil {
+		return 0
+	}
+	return p.class.number
+}
+
 // done is what stays of a finished task: enough to recognise its content and its result, and for the children that it may still
 // get.
 type done struct {
@@ -53,6 +61,7 @@ type done struct {
 	claim     spec.ClaimID // that decided; 0 when the engine made the outcome
 	depth     int32
 	cancelled bool   // its children are born cancelled
+	class     uint16 // policy.classNumber
 	purse     *purse // that its children draw on
 }
 

@@ -104,21 +104,38 @@ func (e *Engine) offer(w *worker, hb Heartbeat) {
 	for _, s := range hb.Slots {
 		// An attempt that has just ended may be listed while its slot counts as free already.
 		free, all := max(0, s.Free), max(0, s.Total, s.Free)
-		e.addOffer(w, e.class(s.Class), offer{
-			own: min(free+e.holding(hb.Running, s.Class), all), total: min(free+len(hb.Running)+max(0, hb.Others), all),
+		c := e.class(s.Class)
+		e.addOffer(w, c, offer{
+			own: min(free+e.ours(hb.Running, c), all), total: min(free+len(hb.Running)+max(0, hb.Others), all),
 		})
 	}
 }
 
-// holding counts the listed attempts that have a lease of the class, or of one that uses its slots.
-func (e *Engine) holding(listed []spec.Holding, class string) (count int) {
+// ours counts the listed attempts that take slots of the class for this run.
+func (e *Engine) ours(listed []spec.Holding, c *class) (count int) {
 	for i := range listed {
-		t := e.find(listed[i].Task).live
-		if t != nil && t.holds(listed[i].AttemptRef) && (t.Lease.Class == class || spec.BaseClass(t.Lease.Class) == class) {
+		if in := e.slotOf(listed[i].AttemptRef); in != nil && (in == c || in.base == c) {
 			count++
 		}
 	}
 	return count
+}
+
+// slotOf returns the class whose slot a listed attempt takes for this run; nil when it takes none. A result may overtake the
+// heartbeat that lists its attempt: that slot is free by now, and counts, for the next heartbeat is far away.
+func (e *Engine) slotOf(ref spec.AttemptRef) *class {
+	k := e.find(ref.Task)
+	switch {
+	case k.live != nil && k.live.holds(ref):
+		return e.class(k.live.Lease.Class)
+	case !k.decidedBy(ref):
+		return nil
+	case k.live != nil:
+		return k.live.policy.class
+	case k.done.class > 0:
+		return e.order[k.done.class-1]
+	}
+	return nil
 }
 
 // offer is what a worker has of a class: for this run, and for all runs.
