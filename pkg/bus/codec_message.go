@@ -20,16 +20,20 @@ func fieldList[T any](w *wire, key string, items []T, write func(*wire, *T)) {
 
 // EncodeDispatches returns a doorbell message: one dispatch, or v version and b the dispatches.
 func EncodeDispatches(ds []*Dispatch) ([]byte, error) {
-	w := wire{out: make([]byte, 0, len(ds)*(512+len(ds[0].Task.Payload)))}
+	w := wire{}
+	w.dispatches(ds)
+	return w.out, nil
+}
+
+func (w *wire) dispatches(ds []*Dispatch) {
 	if len(ds) == 1 {
 		w.dispatch(ds[0])
-		return w.out, nil
+		return
 	}
 	mark := w.openMap()
-	fieldInt(&w, "v", MessageVersion)
-	fieldList(&w, "b", ds, func(w *wire, d **Dispatch) { w.dispatch(*d) })
+	fieldInt(w, "v", MessageVersion)
+	fieldList(w, "b", ds, func(w *wire, d **Dispatch) { w.dispatch(*d) })
 	w.closeMap(mark)
-	return w.out, nil
 }
 
 // dispatch writes a Dispatch: v version, n run, u run UUID, e epoch, k class, t task (T if a blob holds its payload or its input,
@@ -401,18 +405,22 @@ func (c *cursor) headline() map[string]float64 {
 
 // EncodeAnswer returns a leader's message: v version, n run, e epoch, h hello, s stop, r receipt, g send again, c classes.
 func EncodeAnswer(a *Answer) ([]byte, error) {
-	w := wire{out: make([]byte, 0, 256)}
-	mark := w.openMap()
-	fieldInt(&w, "v", messageVersion(a.Version))
-	fieldText(&w, "n", a.Run)
-	fieldUint(&w, "e", a.Epoch)
-	w.fieldBool("h", a.Hello)
-	fieldList(&w, "s", a.Stop, (*wire).stopOrder)
-	fieldList(&w, "r", a.Receipt, (*wire).attemptRef)
-	fieldList(&w, "g", a.SendAgain, (*wire).attemptRef)
-	fieldTexts(&w, "c", a.Classes)
-	w.closeMap(mark)
+	w := wire{}
+	w.answer(a)
 	return w.out, nil
+}
+
+func (w *wire) answer(a *Answer) {
+	mark := w.openMap()
+	fieldInt(w, "v", messageVersion(a.Version))
+	fieldText(w, "n", a.Run)
+	fieldUint(w, "e", a.Epoch)
+	w.fieldBool("h", a.Hello)
+	fieldList(w, "s", a.Stop, (*wire).stopOrder)
+	fieldList(w, "r", a.Receipt, (*wire).attemptRef)
+	fieldList(w, "g", a.SendAgain, (*wire).attemptRef)
+	fieldTexts(w, "c", a.Classes)
+	w.closeMap(mark)
 }
 
 // DecodeAnswer reads what EncodeAnswer wrote.

@@ -42,19 +42,25 @@ type cursor struct {
 	err  error
 }
 
-// newCursor walks data once and refuses what is too large, too deep, cut off or followed by more bytes.
+// newCursor returns a cursor at the start of data, which it has checked. It is small enough to be inlined, which keeps the
+// cursors of most decoders off the heap.
 func newCursor(form string, data []byte) *cursor {
 	c := &cursor{form: form, data: data}
-	if len(data) > sizeMax {
-		c.fail("%d bytes, more than %d", len(data), sizeMax)
-		return c
+	c.check()
+	return c
+}
+
+// check walks data once and refuses what is too large, too deep, cut off or followed by more bytes.
+func (c *cursor) check() {
+	if len(c.data) > sizeMax {
+		c.fail("%d bytes, more than %d", len(c.data), sizeMax)
+		return
 	}
 	c.skip(1)
-	if c.err == nil && c.pos != len(data) {
-		c.fail("%d bytes follow the value", len(data)-c.pos)
+	if c.err == nil && c.pos != len(c.data) {
+		c.fail("%d bytes follow the value", len(c.data)-c.pos)
 	}
 	c.pos = 0
-	return c
 }
 
 // CheckBounds refuses data that is not exactly one msgpack value of bounded size and depth whose lengths fit the bytes

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
@@ -19,6 +20,22 @@ type wire struct {
 	fields int  // of the map that is open
 	blobs  bool // a blob was named: older builds must not take what is written for whole
 }
+
+// wires are borrowed to build what is copied as it is sent, as the client does with all that it publishes.
+var wires = sync.Pool{New: func() any { return new(wire) }}
+
+func borrowWire() *wire { return wires.Get().(*wire) }
+
+// giveBack ends the use of w, and of w.out.
+func (w *wire) giveBack() {
+	if cap(w.out) <= wireKeptMax {
+		*w = wire{out: w.out[:0]}
+		wires.Put(w)
+	}
+}
+
+// wireKeptMax bounds what is kept of a large message.
+const wireKeptMax = 1 << 20
 
 // mapMark is what closeMap needs to fill in the number of fields.
 type mapMark struct{ at, outer int }

@@ -84,19 +84,19 @@ func (d *doorbell) Publish(ds []*Dispatch, more bool) error {
 	if d.err != nil {
 		return d.err
 	}
-	data, err := EncodeDispatches(ds)
-	if err != nil {
-		return err
-	}
+	w := borrowWire()
+	defer w.giveBack()
+	w.dispatches(ds)
 	subject := TaskSubject(ds[0].Class, ds[0].Run, ds[0].Task.ID, ds[0].Attempt)
 	if len(ds) > 1 {
 		subject = BatchSubject(ds[0].Class, ds[0].Run, nuid.Next())
 	}
+	var err error
 	if more && d.unsure.Add(1) < doorbellAckEvery {
-		err = d.conn.nc.Publish(subject, data) // the stream takes none for an occupied subject
+		err = d.conn.nc.Publish(subject, w.out) // the stream takes none for an occupied subject
 	} else {
 		d.unsure.Store(0)
-		err = d.publishAcked(subject, data)
+		err = d.publishAcked(subject, w.out)
 	}
 	if errors.Is(err, nats.ErrMaxPayload) {
 		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
@@ -107,7 +107,8 @@ func (d *doorbell) Publish(ds []*Dispatch, more bool) error {
 	return nil
 }
 
-// publishAcked publishes and has the acknowledgement looked at when it comes.
+// publishAcked publishes and has the acknowledgement looked at when it comes. The client keeps the message until then, and what
+// it points to may be another's by that time: without retries nobody reads the data again, and onError is told the subject.
 func (d *doorbell) publishAcked(subject string, data []byte) error {
 	message := &nats.Msg{Subject: subject, Header: ExpectLastOfSubject(0), Data: data}
 	_, err := d.js.PublishMsgAsync(message, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(doorbellStall))

@@ -76,11 +76,10 @@ func (u *uplinks) ListenDemands(fn func(Demand)) (stop func(), err error) {
 }
 
 func (c *Conn) sendAnswer(subject string, a *Answer) error {
-	data, err := EncodeAnswer(a)
-	if err != nil {
-		return err
-	}
-	return c.send(subject, data)
+	w := borrowWire()
+	defer w.giveBack()
+	w.answer(a)
+	return c.send(subject, w.out)
 }
 
 // send publishes over core NATS: it may be lost.
