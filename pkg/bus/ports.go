@@ -76,7 +76,7 @@ type Doorbell interface {
 	Renew(ctx context.Context, class string) error
 	// Publish sends dispatches of one run and class as one message, without waiting. A message of one that is there already
 	// (10071) is success. Other errors go to the function given at construction; with more, which says that another publish
-	// follows at once, perhaps to that one only.
+	// follows at once, perhaps to that one only. Nothing of ds is kept: it is the caller's again.
 	Publish(ds []*Dispatch, more bool) error
 	// Purge removes an attempt's message if it is still there; not from among several.
 	Purge(ctx context.Context, class string, run spec.RunName, task spec.TaskID, attempt uint32) error
@@ -87,7 +87,7 @@ type Uplinks interface {
 	// Listen calls fn for every Uplink of every worker, from one goroutine, until stop is called. from is the worker by
 	// whose subject it came: IsFrom tells whether it may be the one that the message names.
 	Listen(fn func(from spec.WorkerID, u Uplink)) (stop func(), err error)
-	// Answer sends a to one worker; Hello sends it to all.
+	// Answer sends a to one worker; Hello sends it to all. Neither keeps anything of it.
 	Answer(worker spec.WorkerID, a Answer) error
 	Hello(a Answer) error
 	// Tell tells every leader what a run wants; ListenDemands calls fn for all that is told, its own too, from one goroutine,

@@ -29,10 +29,11 @@ func newCourier(d bus.Doorbell, b *blobs, refused func(*bus.Dispatch, error), lo
 	return &courier{doorbell: d, blobs: b, refused: refused, log: log, host: h, arrived: make(chan struct{}, 1)}
 }
 
-func (c *courier) send(d *bus.Dispatch) {
+// send takes a copy of a dispatch.
+func (c *courier) send(d bus.Dispatch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, d)
+	c.waiting = append(c.waiting, &d)
 	select {
 	case c.arrived <- struct{}{}:
 	default:

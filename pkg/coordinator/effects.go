@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"autoresearch/pkg/bus"
 	"autoresearch/pkg/engine"
@@ -16,6 +17,8 @@ const batchBytes = 64 << 10
 // publish rings the doorbell for dispatched tasks: for several of a class with one message, as far as whichever worker takes it
 // has slots for them. What was published before goes alone, since a message of one replaces none that is there still.
 func (l *leader) publish(out *engine.Output) {
+	l.dispatches.begin(len(out.Publish))
+	defer l.dispatches.end()
 	messages := l.batches(out.Publish[:len(out.Publish)-out.Again])
 	for _, t := range out.Publish[len(out.Publish)-out.Again:] {
 		if d := l.dispatch(t); d != nil {
@@ -24,6 +27,29 @@ func (l *leader) publish(out *engine.Output) {
 	}
 	for i, m := range messages {
 		l.ring(m, i < len(messages)-1)
+	}
+}
+
+// dispatches is the memory of the dispatches of one turn: the next turn's stand in it again.
+type dispatches []bus.Dispatch
+
+// dispatchesKeptMax bounds what is kept of a large turn.
+const dispatchesKeptMax = 1024
+
+// begin makes room for so many: they do not move until the turn's end.
+func (d *dispatches) begin(room int) { *d = slices.Grow((*d)[:0], room) }
+
+// add returns where one stands, until the turn's end.
+func (d *dispatches) add(one bus.Dispatch) *bus.Dispatch {
+	*d = append(*d, one)
+	return &(*d)[len(*d)-1]
+}
+
+// end lets go of what the dispatches refer to.
+func (d *dispatches) end() {
+	clear(*d)
+	if cap(*d) > dispatchesKeptMax {
+		*d = nil
 	}
 }
 
@@ -84,7 +110,7 @@ func (l *leader) failDispatch(id spec.TaskID, attempt uint32, err error) {
 	}})
 }
 
-// dispatch makes a task's dispatch; nil for one that can never be published, without a recipe or its payload: it fails, as its
+// dispatch makes a task's dispatch, which is good until the end of publish; nil for one that can never be published, without a recipe or its payload: it fails, as its
 // report.
 func (l *leader) dispatch(t *spec.Task) *bus.Dispatch {
 	if stored := t.Spec.Stored; !stored.IsZero() && t.Spec.Payload == nil {
@@ -98,11 +124,11 @@ func (l *leader) dispatch(t *spec.Task) *bus.Dispatch {
 	}
 	recipe.KeepCheckpoints = cmp.Or(l.keepCheckpoints, recipe.KeepCheckpoints)
 	recipe.KeepCode = cmp.Or(l.keepCode, recipe.KeepCode)
-	return &bus.Dispatch{
+	return l.dispatches.add(bus.Dispatch{
 		Version: bus.MessageVersion, Run: l.run, RunID: l.runID, Epoch: l.epoch, Class: t.Lease.Class,
 		Task: t.Spec, Attempt: t.Attempt, Recipe: recipe, LeaseTTL: l.leaseTTL,
 		ResultMax: l.resultMax, Avoid: t.Lease.Avoid,
-	}
+	})
 }
 
 // ring publishes one doorbell message; more says that another follows. What is too large goes alone, and by the courier. Any
@@ -114,7 +140,7 @@ func (l *leader) ring(ds []*bus.Dispatch, more bool) {
 	case !errors.Is(err, bus.ErrTooLarge):
 		l.log.Warn("publish dispatched tasks", "task", ds[0].Task.ID, "attempt", ds[0].Attempt, "tasks", len(ds), "err", err)
 	case len(ds) == 1:
-		l.courier.send(ds[0])
+		l.courier.send(*ds[0])
 	default:
 		for i := range ds {
 			l.ring(ds[i:i+1], more || i < len(ds)-1)
@@ -127,17 +153,17 @@ func (l *leader) answer(out *engine.Output) {
 	if len(out.Stops)+len(out.Receipts)+len(out.SendAgain) == 0 {
 		return
 	}
-	answers := &answerSet{epoch: l.epoch, run: l.run, byWorker: make(map[spec.WorkerID]int)}
+	answers := &l.answers
 	for _, s := range out.Stops {
-		a := answers.of(s.Worker)
+		a := answers.of(l, s.Worker)
 		a.Stop = append(a.Stop, bus.StopOrder{AttemptRef: l.ref(s.AttemptRef), Reason: s.Reason})
 	}
 	for _, r := range out.Receipts {
-		a := answers.of(r.Worker)
+		a := answers.of(l, r.Worker)
 		a.Receipt = append(a.Receipt, l.ref(r.AttemptRef))
 	}
 	for _, r := range out.SendAgain {
-		a := answers.of(r.Worker)
+		a := answers.of(l, r.Worker)
 		a.SendAgain = append(a.SendAgain, l.ref(r.AttemptRef))
 	}
 	answers.send(l)
@@ -148,28 +174,34 @@ func (l *leader) ref(r spec.AttemptRef) spec.AttemptRef {
 	return r
 }
 
-// answerSet gathers the answers of one turn, in the order of the workers' first mention.
+// answerSet gathers the answers of one turn, in the order of the workers' first mention. It is empty between turns, and its
+// memory, that of the answers' lists included, is used again.
 type answerSet struct {
-	run      spec.RunName
-	epoch    uint64
 	byWorker map[spec.WorkerID]int
 	workers  []spec.WorkerID
 	answers  []bus.Answer
 }
 
-func (s *answerSet) of(w spec.WorkerID) *bus.Answer {
+func (s *answerSet) of(l *leader, w spec.WorkerID) *bus.Answer {
 	i, ok := s.byWorker[w]
 	if !ok {
 		i = len(s.answers)
 		s.byWorker[w] = i
 		s.workers = append(s.workers, w)
-		s.answers = append(s.answers, bus.Answer{Version: bus.MessageVersion, Run: s.run, Epoch: s.epoch})
+		s.answers = slices.Grow(s.answers, 1)[:i+1]
+		a := &s.answers[i]
+		*a = bus.Answer{
+			Version: bus.MessageVersion, Run: l.run, Epoch: l.epoch,
+			Stop: a.Stop[:0], Receipt: a.Receipt[:0], SendAgain: a.SendAgain[:0],
+		}
 	}
 	return &s.answers[i]
 }
 
+// send sends the answers, of which nobody keeps anything, and empties the set.
 func (s *answerSet) send(l *leader) {
 	for i, w := range s.workers {
+		delete(s.byWorker, w)
 		if w == "" {
 			continue // the coordinator's own report of a recipe that cannot be made
 		}
@@ -178,6 +210,7 @@ func (s *answerSet) send(l *leader) {
 			l.log.Debug("answer a worker", "worker", w, "err", err)
 		}
 	}
+	s.workers, s.answers = s.workers[:0], s.answers[:0]
 }
 
 // rejected keeps what the engine refused where a person finds it.

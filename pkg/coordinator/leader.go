@@ -63,6 +63,9 @@ type leader struct {
 	followers []follower // besides the ledger
 	metrics   *metrics
 
+	dispatches dispatches // of the turn
+	answers    answerSet  // of the turn
+
 	keepCheckpoints, keepCode time.Duration // as recipes say it
 }
 

@@ -121,6 +121,7 @@ func (c *Coordinator) newTerm(ctx context.Context, rec *recovery) (*term, error)
 		inbox: t.inbox, refs: make(map[uint64]func(engine.Reply)), recipe: recipe, leaseTTL: cfg.LeaseTTL, resultMax: cfg.Limits.Size.Result,
 		keepCheckpoints: c.o.KeepCheckpoints, keepCode: c.o.KeepCode, hooks: queue, sweeper: newSweeper(c.ports.doorbell, c.o.Run, c.log, c.host),
 		stalls: newStallWatch(c.broken), weight: cfg.Weight, metrics: c.metrics,
+		answers: answerSet{byWorker: make(map[spec.WorkerID]int)},
 	}
 	t.leader.courier = newCourier(c.ports.doorbell, c.blobs, t.leader.unpublishable, c.log, c.host)
 	t.leader.rejects = newRejectKeeper(c.ports.rejects, c.o.Run, f.epoch, c.metrics, c.log, c.host)
