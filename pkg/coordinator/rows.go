@@ -4,6 +4,7 @@ import (
 	"math"
 	"sort"
 
+	"autoresearch/internal/ids"
 	"autoresearch/pkg/spec"
 )
 
@@ -12,7 +13,7 @@ import (
 type rows struct {
 	pages   []*page
 	count   int
-	places  map[spec.TaskID]int32
+	places  *ids.Table              // numbers them likewise
 	orphans map[spec.TaskID][]int32 // by a parent that has not come yet
 }
 
@@ -35,7 +36,7 @@ const pageRows = 4096
 
 // newRows returns rows for about so many tasks.
 func newRows(tasks int) rows {
-	return rows{places: make(map[spec.TaskID]int32, tasks), orphans: make(map[spec.TaskID][]int32)}
+	return rows{places: ids.New(tasks), orphans: make(map[spec.TaskID][]int32)}
 }
 
 func (r *rows) at(place int) *row { return &r.pages[place/pageRows].rows[place%pageRows] }
@@ -74,10 +75,7 @@ func (r *rows) placeOf(seq uint64) int {
 }
 
 // find returns a task's place.
-func (r *rows) find(id spec.TaskID) (place int, known bool) {
-	at, known := r.places[id]
-	return int(at), known
-}
+func (r *rows) find(id spec.TaskID) (place int, known bool) { return r.places.Find(id) }
 
 // of returns the place of a task. Tasks are numbered as they arrive, which tells it, unless some numbers were left out.
 func (r *rows) of(t *spec.Task) (place int, known bool) {
@@ -91,14 +89,13 @@ func (r *rows) of(t *spec.Task) (place int, known bool) {
 
 // add gives a new task its place, below its parent in the tree.
 func (r *rows) add(t *spec.Task) (place int) {
-	place = r.count
+	place = r.places.Add(t.Spec.ID)
 	if place%pageRows == 0 {
 		r.pages = append(r.pages, new(page))
 	}
 	r.count++
 	skipped := int64(t.Seq) - int64(place) - 1
 	*r.at(place) = row{task: t, score: math.NaN(), skipped: int32(min(math.MaxInt32, max(math.MinInt32, skipped)))}
-	r.places[t.Spec.ID] = int32(place)
 	r.hang(t.Parent, int32(place))
 	for _, kid := range r.orphans[t.Spec.ID] {
 		r.hang(t.Spec.ID, kid)

@@ -11,7 +11,7 @@ import (
 type class struct {
 	name      string
 	number    uint16 // its place in Engine.order, from 1; 0 when it has a higher one
-	ready     pqueue[queued]
+	ready     readyQueue
 	leases    int // dispatched and running tasks of the class
 	away      int // those of them whose workers offer no slots: leaving, silent, or not heard since the recovery
 	unclaimed int // the dispatched ones
@@ -68,7 +68,7 @@ func (c *class) waiting() (counted, uncounted int) {
 	if c.paused {
 		return 0, 0
 	}
-	if n := c.ready.len(); n > 0 && c.ready.top().task.policy.Uncounted {
+	if n := c.ready.len(); n > 0 && c.ready.first().policy.Uncounted {
 		uncounted = n
 	} else {
 		counted = n
@@ -90,8 +90,7 @@ func (e *Engine) class(name string) *class {
 	c, ok := e.classes[name]
 	if !ok {
 		c = &class{name: name, share: math.MaxInt, budget: e.meta.ClassBudgets[name], paused: slices.Contains(e.meta.PausedClasses, name)}
-		c.ready.less = before
-		c.ready.moved = func(q *queued, i int) { q.task.queuePos = int32(i) }
+		c.ready = newReadyQueue(e.tasks)
 		e.classes[name] = c
 		e.order = append(e.order, c)
 		if len(e.order) <= math.MaxUint16 {
@@ -140,7 +139,7 @@ func (e *Engine) fill(now Now) {
 		if c == nil {
 			return
 		}
-		t := c.ready.top().task
+		t := c.ready.first()
 		if !e.admit(t) {
 			return
 		}
@@ -162,7 +161,7 @@ func (e *Engine) mostUrgent() *class {
 	var best *class
 	spent := e.spent()
 	for _, c := range e.order {
-		if c.ready.len() == 0 || c.room() <= 0 || spent && !c.ready.top().task.policy.Uncounted {
+		if c.ready.len() == 0 || c.room() <= 0 || spent && !c.ready.first().policy.Uncounted {
 			continue
 		}
 		if best == nil || before(c.ready.top(), best.ready.top()) {
@@ -203,9 +202,9 @@ func (e *Engine) leave(now Now, t *task) {
 	switch t.State {
 	case spec.StateQueued:
 		switch {
-		case t.queuePos >= 0:
+		case e.tasks.place(t) >= 0:
 			e.counts.Queued--
-			t.policy.class.ready.remove(int(t.queuePos))
+			t.policy.class.ready.remove(e.tasks.place(t))
 		case t.parkedIn != nil:
 			e.counts.Queued--
 			e.unpark(t)
@@ -288,5 +287,5 @@ func (e *Engine) placeInQueue(t *task) {
 		return
 	}
 	e.counts.Queued++
-	t.policy.class.ready.push(queued{priority: t.Priority, seq: t.Seq, task: t})
+	t.policy.class.ready.add(t)
 }

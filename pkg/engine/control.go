@@ -110,10 +110,10 @@ func (e *Engine) reprioritise(now Now, ev Reprioritise) {
 			return
 		}
 		t.edit().Priority = ev.Priority
-		if t.queuePos >= 0 {
+		if pos := e.tasks.place(t); pos >= 0 {
 			ready := &t.policy.class.ready
-			ready.items[t.queuePos].priority = ev.Priority
-			ready.fix(int(t.queuePos))
+			ready.items[pos].priority = ev.Priority
+			ready.fix(pos)
 		}
 		e.touch(t)
 		count++

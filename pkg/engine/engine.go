@@ -14,7 +14,7 @@ type Engine struct {
 	cfg  Config
 	meta spec.Meta
 
-	tasks    map[spec.TaskID]known
+	tasks    *roll
 	kids     tree
 	renames  map[spec.TaskID]*renames
 	policies map[string]*policy
@@ -58,7 +58,7 @@ func New(cfg Config) *Engine {
 	e := &Engine{
 		cfg:      cfg,
 		meta:     spec.Meta{Status: spec.StatusRunning, NextSeq: 1, NextOrder: 1},
-		tasks:    make(map[spec.TaskID]known),
+		tasks:    newRoll(0),
 		kids:     make(tree),
 		renames:  make(map[spec.TaskID]*renames),
 		policies: make(map[string]*policy),
@@ -246,7 +246,7 @@ func (e *Engine) Task(id spec.TaskID) (t *spec.Task, ok bool) {
 
 // Known reports whether the run has, or had, a task with this id.
 func (e *Engine) Known(id spec.TaskID) bool {
-	_, known := e.tasks[id]
+	_, known := e.tasks.ids.Find(id)
 	return known
 }
 

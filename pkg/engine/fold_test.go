@@ -79,7 +79,7 @@ func (f *fold) restore(cfg Config, now Now) *Engine {
 // check compares the fold with the engine: every task the engine knows, and nothing else.
 func (f *fold) check(e *Engine, now Now) error {
 	for id, t := range f.tasks {
-		if d := e.tasks[id].done; d != nil {
+		if d := e.tasks.of(id).done; d != nil {
 			if err := f.checkDone(t, d); err != nil {
 				return err
 			}
@@ -96,8 +96,8 @@ func (f *fold) check(e *Engine, now Now) error {
 			return fmt.Errorf("task %q:\nfolded %+v\nengine %+v", id, a, b)
 		}
 	}
-	if len(e.tasks) != len(f.tasks) {
-		return fmt.Errorf("the engine knows %d tasks, the fold %d", len(e.tasks), len(f.tasks))
+	if e.tasks.len() != len(f.tasks) {
+		return fmt.Errorf("the engine knows %d tasks, the fold %d", e.tasks.len(), len(f.tasks))
 	}
 	return errors.Join(f.checkMeta(e.Meta()), f.checkSpending(e, now))
 }

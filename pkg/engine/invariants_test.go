@@ -38,7 +38,7 @@ func checkCounts(e *Engine) error {
 	}
 	got := e.Counts()
 	live, done := 0, 0
-	for id, k := range e.tasks {
+	for id, k := range e.tasks.all {
 		switch {
 		case (k.live == nil) == (k.done == nil):
 			return fmt.Errorf("task %q is %+v", id, k)
@@ -66,15 +66,16 @@ func checkQueues(e *Engine) error {
 	for name, c := range e.classes {
 		for i, q := range c.ready.items {
 			ready++
+			t := e.tasks.at(q.number).live
 			switch {
-			case int(q.task.queuePos) != i:
-				return fmt.Errorf("class %q: %q is at %d and says %d", name, q.task.Spec.ID, i, q.task.queuePos)
-			case q.priority != q.task.Priority || q.seq != q.task.Seq:
-				return fmt.Errorf("class %q: the key of %q is stale", name, q.task.Spec.ID)
-			case q.task.State != spec.StateQueued || q.task.policy.class != c || e.tasks[q.task.Spec.ID].live != q.task:
-				return fmt.Errorf("class %q: %q does not belong here", name, q.task.Spec.ID)
+			case e.tasks.place(t) != i:
+				return fmt.Errorf("class %q: %q is at %d and says %d", name, t.Spec.ID, i, e.tasks.place(t))
+			case q.priority != t.Priority || q.seq != t.Seq:
+				return fmt.Errorf("class %q: the key of %q is stale", name, t.Spec.ID)
+			case t.State != spec.StateQueued || t.policy.class != c || e.tasks.of(t.Spec.ID).live != t:
+				return fmt.Errorf("class %q: %q does not belong here", name, t.Spec.ID)
 			case i > 0 && before(&c.ready.items[i], &c.ready.items[(i-1)/arity]):
-				return fmt.Errorf("class %q: %q is more urgent than its parent in the heap", name, q.task.Spec.ID)
+				return fmt.Errorf("class %q: %q is more urgent than its parent in the heap", name, t.Spec.ID)
 			}
 		}
 	}
@@ -89,7 +90,7 @@ func checkParked(e *Engine) (parked int, err error) {
 	for id, p := range e.purses {
 		parked += len(p.parked)
 		for i, t := range p.parked {
-			if t.parkedIn != p || int(t.parkedPos) != i || t.State != spec.StateQueued || t.queuePos >= 0 || t.NotBefore > 0 || e.tasks[t.Spec.ID].live != t {
+			if t.parkedIn != p || int(t.parkedPos) != i || t.State != spec.StateQueued || e.tasks.place(t) >= 0 || t.NotBefore > 0 || e.tasks.of(t.Spec.ID).live != t {
 				err = fmt.Errorf("purse of %q: %q is parked wrongly", id, t.Spec.ID)
 			}
 		}
@@ -108,7 +109,7 @@ func checkTimers(e *Engine, now Now) error {
 		switch {
 		case int(t.timerPos) != i:
 			return fmt.Errorf("the timer of %q is at %d and says %d", t.Spec.ID, i, t.timerPos)
-		case e.tasks[t.Spec.ID].live != t:
+		case e.tasks.of(t.Spec.ID).live != t:
 			return fmt.Errorf("a timer of %q, which is not live", t.Spec.ID)
 		case item.at <= now.Engine:
 			return fmt.Errorf("the timer of %q is for %v, and it is %v", t.Spec.ID, item.at, now.Engine)
@@ -234,7 +235,7 @@ func checkHeard(e *Engine, now Now) error {
 // live yields the live tasks, none of which rests, in no particular order.
 func (e *Engine) live() iter.Seq2[spec.TaskID, *task] {
 	return func(yield func(spec.TaskID, *task) bool) {
-		for id, k := range e.tasks {
+		for id, k := range e.tasks.all {
 			if k.live == nil {
 				continue
 			}
@@ -256,7 +257,7 @@ func checkTree(e *Engine) error {
 	for parent := range e.kids {
 		for kid := range e.kids.of(parent) {
 			hung[kid]++
-			if e.tasks[kid].done != nil {
+			if e.tasks.of(kid).done != nil {
 				parents[kid] = parent // the fold knows the right one
 			}
 			if parents[kid] != parent {
@@ -299,7 +300,7 @@ func checkTurnOver(e *Engine) error {
 		return nil
 	}
 	if c := e.mostUrgent(); c != nil {
-		return fmt.Errorf("class %q has room for %q and nothing was dispatched", c.name, c.ready.top().task.Spec.ID)
+		return fmt.Errorf("class %q has room for %q and nothing was dispatched", c.name, c.ready.first().Spec.ID)
 	}
 	return nil
 }

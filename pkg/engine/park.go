@@ -62,13 +62,13 @@ func (e *Engine) parkFirst(now Now) {
 	}
 	for _, c := range e.order {
 		for c.ready.len() > 0 {
-			t := c.ready.top().task
+			t := c.ready.first()
 			p, _ := e.blocking(t, now.Engine)
 			if p == nil {
 				break
 			}
 			e.wake(t)
-			c.ready.remove(int(t.queuePos))
+			c.ready.remove(0)
 			e.park(t, p)
 		}
 	}

@@ -8,7 +8,7 @@ type pqueue[T any] struct {
 	moved func(item *T, index int)
 }
 
-// arity is how many children a node of the heap has. A step down moves one element, whose task is told, and looks at children that
+// arity is how many children a node of the heap has. A step down moves one element, whose place is noted, and looks at children that
 // stand side by side: with four of them a long queue costs half the cache misses of one with two.
 const arity = 4
 

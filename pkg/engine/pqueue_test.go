@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -15,15 +16,15 @@ import (
 func TestQueueAgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		q := newReadyQueue()
+		q := newReadyQueue(newRoll(0))
 		var model []*task
 		var seq uint64
 		priority := rapid.SampledFrom([]float64{0, 1, -1, 2, math.Inf(1), math.Inf(-1)})
 		rt.Repeat(map[string]func(*rapid.T){
 			"push": func(rt *rapid.T) {
 				seq++
-				added := &task{Task: &spec.Task{Seq: seq, Priority: priority.Draw(rt, "priority")}, queuePos: -1}
-				q.push(queued{added.Priority, added.Seq, added})
+				added := enrol(q, &spec.Task{Seq: seq, Priority: priority.Draw(rt, "priority")})
+				q.add(added)
 				model = append(model, added)
 			},
 			"pop": func(rt *rapid.T) {
@@ -31,8 +32,8 @@ func TestQueueAgainstModel(t *testing.T) {
 					rt.Skip("empty")
 				}
 				least := slices.MinFunc(model, byUrgency)
-				if q.top().task != least {
-					rt.Fatalf("on top is %+v, want %+v", q.top().task.Task, least.Task)
+				if q.first() != least {
+					rt.Fatalf("on top is %+v, want %+v", q.first().Task, least.Task)
 				}
 				q.remove(0)
 				model = drop(model, least)
@@ -42,10 +43,10 @@ func TestQueueAgainstModel(t *testing.T) {
 					rt.Skip("empty")
 				}
 				gone := rapid.SampledFrom(model).Draw(rt, "task")
-				q.remove(int(gone.queuePos))
+				q.remove(q.roll.place(gone))
 				model = drop(model, gone)
-				if gone.queuePos != -1 {
-					rt.Fatalf("a removed task says it is at %d", gone.queuePos)
+				if place := q.roll.place(gone); place != -1 {
+					rt.Fatalf("a removed task says it is at %d", place)
 				}
 			},
 			"change": func(rt *rapid.T) {
@@ -54,15 +55,15 @@ func TestQueueAgainstModel(t *testing.T) {
 				}
 				moved := rapid.SampledFrom(model).Draw(rt, "task")
 				moved.Priority = priority.Draw(rt, "priority")
-				q.items[moved.queuePos].priority = moved.Priority
-				q.fix(int(moved.queuePos))
+				q.items[q.roll.place(moved)].priority = moved.Priority
+				q.fix(q.roll.place(moved))
 			},
 			"": func(rt *rapid.T) {
 				if q.len() != len(model) {
 					rt.Fatalf("%d in the queue, want %d", q.len(), len(model))
 				}
 				for _, each := range model {
-					if q.items[each.queuePos].task != each {
+					if q.items[q.roll.place(each)].number != each.number {
 						rt.Fatalf("task %d is not where it says", each.Seq)
 					}
 				}
@@ -70,7 +71,7 @@ func TestQueueAgainstModel(t *testing.T) {
 		})
 		slices.SortFunc(model, byUrgency)
 		for _, want := range model {
-			if got := q.top().task; got != want {
+			if got := q.first(); got != want {
 				rt.Fatalf("%+v comes before %+v", got.Task, want.Task)
 			}
 			q.remove(0)
@@ -78,12 +79,15 @@ func TestQueueAgainstModel(t *testing.T) {
 	})
 }
 
-func newReadyQueue() *pqueue[queued] {
-	return &pqueue[queued]{less: before, moved: func(q *queued, i int) { q.task.queuePos = int32(i) }}
+// enrol returns a task on the roll of a queue.
+func enrol(q readyQueue, t *spec.Task) *task {
+	added := &task{Task: t, number: q.roll.add(spec.TaskID(fmt.Sprint(t.Seq)))}
+	q.roll.at(added.number).live = added
+	return added
 }
 
 func byUrgency(a, b *task) int {
-	if before(&queued{a.Priority, a.Seq, a}, &queued{b.Priority, b.Seq, b}) {
+	if before(&queued{a.Priority, a.Seq, a.number}, &queued{b.Priority, b.Seq, b.number}) {
 		return -1
 	}
 	return 1
@@ -96,10 +100,10 @@ func drop(tasks []*task, gone *task) []*task {
 // TestQueueGivesMemoryBack: a queue that was long once does not stay so.
 func TestQueueGivesMemoryBack(t *testing.T) {
 	t.Parallel()
-	q := newReadyQueue()
+	q := newReadyQueue(newRoll(0))
 	const long = 20_000
 	for i := range uint64(long) {
-		q.push(queued{float64(i % 7), i, &task{}})
+		q.add(enrol(q, &spec.Task{Seq: i, Priority: float64(i % 7)}))
 	}
 	for q.len() > 10 {
 		q.remove(q.len() / 2)

@@ -16,8 +16,8 @@ type Shelf interface {
 func (e *Engine) Rest(records []*spec.Task, shelf Shelf) (count int) {
 	e.shelf = shelf
 	for _, r := range records {
-		t := e.tasks[r.Spec.ID].live
-		if t != nil && t.Task == r && t.queuePos >= 0 && !t.dirty && !t.begun() {
+		t := e.tasks.of(r.Spec.ID).live
+		if t != nil && t.Task == r && e.tasks.place(t) >= 0 && !t.dirty && !t.begun() {
 			t.Task = nil
 			count++
 		}
@@ -34,13 +34,13 @@ func (t *task) begun() bool { return !t.rests() && t.Attempt > 0 }
 // wake brings the record back of a task that rests. What rests is ready, and its place in the queue knows its number.
 func (e *Engine) wake(t *task) {
 	if t.rests() {
-		t.Task, t.handed = e.shelf.Take(t.policy.class.ready.items[t.queuePos].seq), true
+		t.Task, t.handed = e.shelf.Take(t.policy.class.ready.items[e.tasks.place(t)].seq), true
 	}
 }
 
 // find returns what the run has of a task; if it is live, it does not rest.
 func (e *Engine) find(id spec.TaskID) known {
-	k := e.tasks[id]
+	k := e.tasks.of(id)
 	if k.live != nil {
 		e.wake(k.live)
 	}

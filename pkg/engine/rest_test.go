@@ -10,7 +10,7 @@ import (
 // records returns the records of tasks as they were handed out.
 func records(e *Engine, ids ...spec.TaskID) (list []*spec.Task) {
 	for _, id := range ids {
-		list = append(list, e.tasks[id].live.hand())
+		list = append(list, e.tasks.of(id).live.hand())
 	}
 	return list
 }
@@ -48,10 +48,10 @@ func TestRest(t *testing.T) {
 	e.Reset()
 	changed := records(e, "b")
 	kept[changed[0].Seq] = changed[0]
-	if n := e.Rest(changed, kept); n != 1 || !e.tasks["b"].live.rests() {
+	if n := e.Rest(changed, kept); n != 1 || !e.tasks.of("b").live.rests() {
 		t.Fatalf("it let go of %d records", n)
 	}
-	if got, ok := e.Task("b"); !ok || got.Priority != 3 || e.tasks["b"].live.rests() {
+	if got, ok := e.Task("b"); !ok || got.Priority != 3 || e.tasks.of("b").live.rests() {
 		t.Errorf("woken, it is %+v", got)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // state and about how many tasks there are, then Load for every task in any order, then Recover.
 func (e *Engine) Restore(meta spec.Meta, tasks int) {
 	e.meta = meta
-	e.tasks = make(map[spec.TaskID]known, tasks)
+	*e.tasks = *newRoll(tasks)
 	e.meta.NextSeq = max(1, meta.NextSeq)
 	e.meta.NextOrder = max(1, meta.NextOrder)
 	e.status = meta.Status
@@ -34,16 +34,16 @@ func (e *Engine) Load(stored *spec.Task) {
 	}
 	if stored.State.Terminal() {
 		e.countDone(stored)
-		e.tasks[stored.Spec.ID] = known{done: doneOf(stored, policy, e.depthBelow(stored.Parent), p)}
+		*e.tasks.at(e.tasks.add(stored.Spec.ID)) = known{done: doneOf(stored, policy, e.depthBelow(stored.Parent), p)}
 		return
 	}
 	t := &task{
-		Task: stored, handed: true, policy: policy, purse: p, queuePos: -1, timerPos: -1, depth: e.depthBelow(stored.Parent),
+		Task: stored, handed: true, policy: policy, purse: p, number: e.tasks.add(stored.Spec.ID), timerPos: -1, depth: e.depthBelow(stored.Parent),
 	}
 	if t.begun() {
 		t.setOut()
 	}
-	e.tasks[stored.Spec.ID] = known{live: t}
+	e.tasks.at(t.number).live = t
 	e.loading = append(e.loading, t)
 }
 
@@ -52,7 +52,7 @@ func (e *Engine) depthBelow(parent spec.TaskID) int32 {
 	if parent == "" {
 		return 1
 	}
-	if above := e.tasks[parent].depth(); above > 0 {
+	if above := e.tasks.of(parent).depth(); above > 0 {
 		return above + 1
 	}
 	e.unmeasured = true
@@ -104,11 +104,11 @@ func (e *Engine) addUp() []*purse {
 // measure finds how deep those tasks stand that were loaded before their parents.
 func (e *Engine) measure() {
 	for parent := range e.kids {
-		if above := e.tasks[parent]; above.depth() > 0 || above == (known{}) {
+		if above := e.tasks.of(parent); above.depth() > 0 || above == (known{}) {
 			e.measureBelow(above.depth(), slices.Collect(e.kids.of(parent)))
 		}
 	}
-	for id, k := range e.tasks {
+	for id, k := range e.tasks.all {
 		if k.depth() == 0 { // in a circle, which only damage makes, or below one
 			e.measureBelow(0, []spec.TaskID{id})
 		}
@@ -120,7 +120,7 @@ func (e *Engine) measureBelow(above int32, kids []spec.TaskID) {
 	for ; len(kids) > 0; above++ {
 		var next []spec.TaskID
 		for _, kid := range kids {
-			if k := e.tasks[kid]; k.depth() == 0 {
+			if k := e.tasks.of(kid); k.depth() == 0 {
 				k.setDepth(above + 1)
 				next = slices.AppendSeq(next, e.kids.of(kid))
 			}

@@ -233,7 +233,7 @@ func (e *Engine) addChild(now Now, t *task, child spec.TaskSpec) {
 // parentOf returns where a child of an outcome hangs in the tree.
 func (e *Engine) parentOf(t *task, child spec.TaskSpec) (parent spec.TaskID, above known) {
 	if child.Parent != "" && child.Parent != child.ID {
-		if above, found := e.tasks[child.Parent]; found {
+		if above := e.tasks.of(child.Parent); above != (known{}) {
 			return child.Parent, above
 		}
 	}
@@ -280,7 +280,7 @@ func (e *Engine) retire(now Now, t *task) {
 	t.finish(now)
 	e.touch(t)
 	e.countDone(t.Task)
-	e.tasks[t.Spec.ID] = known{done: doneOf(t.Task, t.policy, t.depth, t.purse)}
+	*e.tasks.at(t.number) = known{done: doneOf(t.Task, t.policy, t.depth, t.purse)}
 }
 
 func (e *Engine) countDone(t *spec.Task) {

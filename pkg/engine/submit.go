@@ -35,7 +35,7 @@ func (e *Engine) accept(now Now, ts spec.TaskSpec, source Source) (added bool, e
 		return false, err
 	}
 	found, same := e.recognise(ts)
-	above := e.tasks[ts.Parent]
+	above := e.tasks.of(ts.Parent)
 	if !found {
 		if err := e.checkPlace(ts, above); err != nil {
 			return false, err
@@ -173,7 +173,8 @@ func (k known) contentHash() uint64 {
 func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID, above known) {
 	t := newTask(ts, parent, e.meta.NextSeq, now)
 	e.meta.NextSeq++
-	e.tasks[ts.ID] = known{live: t}
+	t.number = e.tasks.add(ts.ID)
+	e.tasks.at(t.number).live = t
 	t.policy = e.policyOf(ts.Kind)
 	e.touch(t)
 	e.maybeRun()

@@ -17,7 +17,7 @@ type task struct {
 	purse      *purse // the nearest that it draws on
 	parkedIn   *purse // that does not let it begin; nil when it is not parked
 
-	queuePos  int32 // in the class's ready queue; -1 when not there
+	number    int32 // in the roll
 	timerPos  int32 // in the engine's timers; -1 when not armed
 	parkedPos int32 // in the list of parkedIn
 	depth     int32 // in the tree, 1 for a root
@@ -123,8 +123,8 @@ func newTask(ts spec.TaskSpec, parent spec.TaskID, seq uint64, now Now) *task {
 			Spec: ts, Priority: ts.Priority, Parent: parent, Seq: seq,
 			Submitted: now.Wall,
 		},
-		queuePos: -1, timerPos: -1,
-		parts: spec.PartSpec,
+		timerPos: -1,
+		parts:    spec.PartSpec,
 	}
 }
 
@@ -234,20 +234,6 @@ func (t *task) backoff(base time.Duration, c *Config) spec.EngineTime {
 	full := math.Min(float64(c.BackoffMax), float64(base)*math.Pow(2, exponent))
 	draw := rand.New(rand.NewPCG(c.Seed, t.Seq<<20^uint64(t.Attempt))).Float64()
 	return spec.EngineTime(full/2 + draw*full/2)
-}
-
-// queued is one entry of a class's ready queue: the key is copied beside the pointer, so that comparisons touch no task.
-type queued struct {
-	priority float64 // the lower number runs first
-	seq      uint64  // first in, first out among equals
-	task     *task
-}
-
-func before(a, b *queued) bool {
-	if a.priority != b.priority {
-		return a.priority < b.priority
-	}
-	return a.seq < b.seq
 }
 
 // timer is one entry of the engine's deadlines.

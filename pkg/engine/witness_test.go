@@ -218,7 +218,7 @@ func (m *machine) witnessCaps(fresh []*spec.Task) error {
 		}
 	}
 	for _, t := range fresh {
-		for p := e.tasks[t.Spec.ID].purse(); p.up != nil; p = p.up {
+		for p := e.tasks.of(t.Spec.ID).purse(); p.up != nil; p = p.up {
 			for _, l := range spec.LimitsAll {
 				allowed, used := p.allowed.Of(l), p.Used(l, m.now.Engine)
 				counts := l != spec.LimitExperiments || t.Attempt == 1 && counted(t)
@@ -251,11 +251,11 @@ func (m *machine) witnessOrder(fresh []*spec.Task) error {
 			continue
 		}
 		passed := last[name]
-		if c.room() > 0 && !(m.engine.spent() && !c.ready.top().task.policy.Uncounted) {
+		if c.room() > 0 && !(m.engine.spent() && !c.ready.first().policy.Uncounted) {
 			passed = fresh[len(fresh)-1]
 		}
 		if passed != nil && before(c.ready.top(), key(passed)) {
-			return fmt.Errorf("task %q was dispatched before %q", passed.Spec.ID, c.ready.top().task.Spec.ID)
+			return fmt.Errorf("task %q was dispatched before %q", passed.Spec.ID, c.ready.first().Spec.ID)
 		}
 	}
 	return nil
