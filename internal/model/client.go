@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -90,6 +91,7 @@ func (j *journal) Bounds(ctx context.Context) (b bus.Bounds, err error) {
 }
 
 func (j *journal) Append(ctx context.Context, expectLast uint64, data []byte) error {
+	data = slices.Clone(data) // it may be stored late
 	return j.c.write(ctx, "journal.append", func() error {
 		_, err := j.c.server.appendAfter(j.name, expectLast, []bus.BatchEntry{{Subject: bus.JournalSubject(j.run), Data: data}})
 		return err

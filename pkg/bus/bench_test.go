@@ -87,12 +87,13 @@ func benchChanges(n int) []bus.Change {
 	return changes
 }
 
-func BenchmarkEncodeRecords(b *testing.B) {
+func BenchmarkRecordEncoder(b *testing.B) {
 	r := &bus.Record{Kind: bus.RecordCommit, RunID: "11111111-2222-3333-4444-555555555555", Epoch: 1, Commit: 7, Changes: benchChanges(100)}
+	var e bus.RecordEncoder
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		if _, err := bus.EncodeRecords(r, 8<<20); err != nil {
+		if _, err := e.Encode(r, 8<<20); err != nil {
 			b.Fatal(err)
 		}
 		n += len(r.Changes)
@@ -102,7 +103,7 @@ func BenchmarkEncodeRecords(b *testing.B) {
 
 func BenchmarkDecodeRecord(b *testing.B) {
 	r := &bus.Record{Kind: bus.RecordCommit, Epoch: 1, Commit: 7, Changes: benchChanges(100)}
-	parts, err := bus.EncodeRecords(r, 0)
+	parts, err := new(bus.RecordEncoder).Encode(r, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -153,9 +154,10 @@ func BenchmarkCommit100(b *testing.B) {
 		b.Fatal(err)
 	}
 	r := &bus.Record{Kind: bus.RecordCommit, Epoch: 1, Changes: benchChanges(100)}
+	var e bus.RecordEncoder
 	seq := uint64(0)
 	for b.Loop() {
-		parts, err := bus.EncodeRecords(r, 8<<20)
+		parts, err := e.Encode(r, 8<<20)
 		if err == nil {
 			err = j.Append(b.Context(), seq, parts[0])
 		}

@@ -66,7 +66,7 @@ func TestBlobsRaiseTheVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, err := EncodeRecords(record, len(alone))
+	parts, err := new(RecordEncoder).Encode(record, len(alone))
 	if err != nil {
 		t.Fatal(err)
 	}

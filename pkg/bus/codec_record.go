@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
@@ -152,7 +151,7 @@ func (w *wire) recordHead(r *Record, part, parts int, first bool) mapMark {
 	return mark
 }
 
-// AppendChange appends one change as EncodeRecords writes it inside a record. Its length is the change's share of a
+// AppendChange appends one change as RecordEncoder writes it inside a record. Its length is the change's share of a
 // record's size.
 func AppendChange(dst []byte, c Change) ([]byte, error) {
 	if c.Task == nil || c.Task.Spec.ID == "" {
@@ -163,57 +162,54 @@ func AppendChange(dst []byte, c Change) ([]byte, error) {
 	return w.out, nil
 }
 
-// changesPool holds the buffers in which EncodeRecords gathers acts and changes before it knows where to cut.
-var changesPool = sync.Pool{New: func() any { return new(changeBuffer) }}
-
-type changeBuffer struct {
-	wire  wire
-	ends  []int  // where each item ends: the acts, then the changes
+// RecordEncoder encodes one record after the other, in the same memory. It is one goroutine's.
+type RecordEncoder struct {
+	wire  wire   // the acts, then the changes, before it is known where to cut
+	ends  []int  // where each of them ends
 	blobs []bool // whether it names a blob
+	out   []byte // the parts
 }
 
-func (b *changeBuffer) fill(r *Record) {
-	b.wire.out, b.ends, b.blobs = b.wire.out[:0], b.ends[:0], b.blobs[:0]
-	for i := range r.Acts {
-		b.wire.act(&r.Acts[i])
-		b.ends, b.blobs = append(b.ends, len(b.wire.out)), append(b.blobs, false)
-	}
-	for _, change := range r.Changes {
-		b.wire.blobs = false
-		b.wire.change(change)
-		b.ends, b.blobs = append(b.ends, len(b.wire.out)), append(b.blobs, b.wire.blobs)
-	}
-}
+// encoderKeptMax bounds what an encoder keeps of a large commit.
+const encoderKeptMax = 4 << 20
 
-// changesKeptMax bounds what the pool keeps of a large commit.
-const changesKeptMax = 16 << 20
-
-// EncodeRecords returns r as one record, or as a series of consecutive parts (same Commit, Part i of n) that are at most
+// Encode returns r as one record, or as a series of consecutive parts (same Commit, Part i of n) that are at most
 // limit bytes each; limit 0 means no limit. r.Part and r.Parts are ignored. Meta and Unknown travel in the first part,
 // each act and each change in exactly one. A change that does not fit a part of its own gives a *TooLargeError that names its task.
-// It is safe for concurrent use; the result does not refer to r.
-func EncodeRecords(r *Record, limit int) ([][]byte, error) {
+// The parts do not refer to r; they are the encoder's, and good until its next use.
+func (e *RecordEncoder) Encode(r *Record, limit int) ([][]byte, error) {
 	if err := checkRecord(r); err != nil {
 		return nil, err
 	}
-	buffer := changesPool.Get().(*changeBuffer)
-	defer func() {
-		if cap(buffer.wire.out) <= changesKeptMax {
-			changesPool.Put(buffer)
-		}
-	}()
-	buffer.fill(r)
-	cuts, err := cutParts(r, buffer.ends, limit)
+	if cap(e.wire.out) > encoderKeptMax {
+		*e = RecordEncoder{}
+	}
+	e.fill(r)
+	cuts, err := cutParts(r, e.ends, limit)
 	if err != nil {
 		return nil, err
 	}
+	e.out = slices.Grow(e.out[:0], len(cuts)*headSizeGuess+len(e.wire.out))
 	parts := make([][]byte, len(cuts))
 	from := 0
 	for i, to := range cuts {
-		parts[i] = buffer.part(r, i, len(cuts), from, to)
+		parts[i] = e.part(r, i, len(cuts), from, to)
 		from = to
 	}
 	return parts, nil
+}
+
+func (e *RecordEncoder) fill(r *Record) {
+	e.wire.out, e.ends, e.blobs = e.wire.out[:0], e.ends[:0], e.blobs[:0]
+	for i := range r.Acts {
+		e.wire.act(&r.Acts[i])
+		e.ends, e.blobs = append(e.ends, len(e.wire.out)), append(e.blobs, false)
+	}
+	for _, change := range r.Changes {
+		e.wire.blobs = false
+		e.wire.change(change)
+		e.ends, e.blobs = append(e.ends, len(e.wire.out)), append(e.blobs, e.wire.blobs)
+	}
 }
 
 // TooLargeError says that one change, or the head of a record, exceeds the message limit. It wraps ErrTooLarge.
@@ -281,31 +277,33 @@ func headSize(r *Record, first bool) int {
 // listHeadSize is the size of a key of one letter and an array's head.
 const listHeadSize = 2 + 5
 
-func (b *changeBuffer) part(r *Record, index, parts, from, to int) []byte {
+// part appends one part to the others, and returns it.
+func (e *RecordEncoder) part(r *Record, index, parts, from, to int) []byte {
 	acts := min(max(from, len(r.Acts)), to) // the end of the part's acts
-	begin, middle, end := b.start(from), b.start(acts), b.start(to)
-	w := wire{out: make([]byte, 0, headSizeGuess+end-begin)}
-	w.out = appendSeal(w.out, formRecord)
+	begin, middle, end := e.start(from), e.start(acts), e.start(to)
+	own := len(e.out)
+	w := wire{out: appendSeal(e.out, formRecord)}
 	mark := w.recordHead(r, index+1, parts, index == 0)
 	if acts > from {
 		w.key("a")
 		w.code32(msgpcode.Array32, uint32(acts-from))
-		w.out = append(w.out, b.wire.out[begin:middle]...)
+		w.out = append(w.out, e.wire.out[begin:middle]...)
 	}
 	w.key("x")
 	w.code32(msgpcode.Array32, uint32(to-acts))
 	w.closeMap(mark)
-	w.out = append(w.out, b.wire.out[middle:end]...)
-	closeSeal(w.out, slices.Contains(b.blobs[from:to], true))
-	return w.out
+	w.out = append(w.out, e.wire.out[middle:end]...)
+	e.out = w.out
+	closeSeal(e.out[own:], slices.Contains(e.blobs[from:to], true))
+	return e.out[own:len(e.out):len(e.out)]
 }
 
 // start is where an item begins in the buffer.
-func (b *changeBuffer) start(item int) int {
+func (e *RecordEncoder) start(item int) int {
 	if item == 0 {
 		return 0
 	}
-	return b.ends[item-1]
+	return e.ends[item-1]
 }
 
 // headSizeGuess is room for a head without a Meta.

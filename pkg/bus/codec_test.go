@@ -182,8 +182,8 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatalf("got %s\nwant %s", dump(got), dump(r))
 		}
 		same(t, func() ([]byte, error) { return AppendRecord(nil, got) }, data)
-		if parts, err := EncodeRecords(r, 0); err != nil || len(parts) != 1 || !bytes.Equal(parts[0], data) {
-			t.Fatalf("EncodeRecords differs: %d parts, error %v", len(parts), err)
+		if parts, err := new(RecordEncoder).Encode(r, 0); err != nil || len(parts) != 1 || !bytes.Equal(parts[0], data) {
+			t.Fatalf("RecordEncoder differs: %d parts, error %v", len(parts), err)
 		}
 	})
 }
@@ -603,14 +603,15 @@ func sameKind(was, wrong any) bool {
 
 // Series.
 
-func TestEncodeRecordsSplits(t *testing.T) {
+func TestRecordEncoderSplits(t *testing.T) {
+	var e RecordEncoder // what it encoded before does not matter
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRecord(t)
 		for range rapid.IntRange(0, 20).Draw(t, "more") {
 			r.Changes = append(r.Changes, drawChange(t))
 		}
 		limit := rapid.IntRange(1, 6000).Draw(t, "limit")
-		parts, err := EncodeRecords(r, limit)
+		parts, err := e.Encode(r, limit)
 		var large *TooLargeError
 		if errors.As(err, &large) {
 			if !errors.Is(err, ErrTooLarge) || large.Limit != limit || large.Size <= limit {
@@ -646,28 +647,28 @@ func TestEncodeRecordsSplits(t *testing.T) {
 	})
 }
 
-func TestEncodeRecordsNamesWhatIsTooLarge(t *testing.T) {
+func TestRecordEncoderNamesWhatIsTooLarge(t *testing.T) {
 	r := &Record{Kind: RecordCommit, Commit: 1}
 	for _, id := range []spec.TaskID{"a", "fat one", "b"} {
 		r.Changes = append(r.Changes, Change{Task: &spec.Task{Spec: spec.TaskSpec{ID: id}, State: spec.StateQueued}, Parts: PartSpec})
 	}
 	r.Changes[1].Task.Spec.Payload = spec.Payload(`{"x":"` + strings.Repeat("x", 5000) + `"}`)
-	_, err := EncodeRecords(r, 4096)
+	_, err := new(RecordEncoder).Encode(r, 4096)
 	var large *TooLargeError
 	if !errors.As(err, &large) || large.Task != "fat one" || !strings.Contains(err.Error(), "fat one") {
 		t.Fatalf("got %v", err)
 	}
-	if parts, err := EncodeRecords(r, 5300); err != nil || len(parts) != 1 {
+	if parts, err := new(RecordEncoder).Encode(r, 5300); err != nil || len(parts) != 1 {
 		t.Fatalf("%d parts, error %v", len(parts), err)
 	}
-	if _, err := EncodeRecords(r, 20); !errors.As(err, &large) || large.Task != "" {
+	if _, err := new(RecordEncoder).Encode(r, 20); !errors.As(err, &large) || large.Task != "" {
 		t.Fatalf("a head that does not fit: %v", err)
 	}
 	r.Changes[2].Task = &spec.Task{}
-	if _, err := EncodeRecords(r, 0); err == nil {
+	if _, err := new(RecordEncoder).Encode(r, 0); err == nil {
 		t.Fatal("a change without an id was encoded")
 	}
-	if _, err := EncodeRecords(&Record{}, 0); err == nil {
+	if _, err := new(RecordEncoder).Encode(&Record{}, 0); err == nil {
 		t.Fatal("a record without a kind was encoded")
 	}
 }

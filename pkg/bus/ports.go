@@ -41,7 +41,8 @@ type Journal interface {
 	// Bounds returns ErrMissing when there is no stream.
 	Bounds(ctx context.Context) (Bounds, error)
 	// Append stores data as sequence expectLast+1 and returns once it is durable by the stream's sync setting, or
-	// returns ErrConflict, ErrRefused, ErrMissing or ErrAmbiguous (wrapped).
+	// returns ErrConflict, ErrRefused, ErrMissing or ErrAmbiguous (wrapped). It keeps nothing of data, not even for an append that
+	// is ambiguous.
 	Append(ctx context.Context, expectLast uint64, data []byte) error
 	// Get returns the record at seq, read from the stream's leader; ErrMissing when there is none.
 	Get(ctx context.Context, seq uint64) ([]byte, error)

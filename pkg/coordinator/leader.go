@@ -63,6 +63,7 @@ type leader struct {
 	followers []follower // besides the ledger
 	metrics   *metrics
 
+	encoder    bus.RecordEncoder
 	dispatches dispatches // of the turn
 	answers    answerSet  // of the turn
 
@@ -249,7 +250,7 @@ func (l *leader) journal(ctx context.Context, now engine.Now, out *engine.Output
 	if record.Meta != nil {
 		record.Meta.ResultsID, record.Meta.Rules = l.resultsID, l.rules
 	}
-	parts, err := bus.EncodeRecords(&record, l.recordTo)
+	parts, err := l.encoder.Encode(&record, l.recordTo)
 	if err != nil {
 		return fmt.Errorf("run %q: commit %d: %w", l.run, record.Commit, err)
 	}

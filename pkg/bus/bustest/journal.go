@@ -20,6 +20,7 @@ func TestJournal(t *testing.T, newWorld func(t *testing.T) World) {
 		"Ensure":            journalEnsure,
 		"Missing":           journalMissing,
 		"Append":            journalAppend,
+		"KeepsNothing":      journalKeepsNothing,
 		"Conflict":          journalConflict,
 		"Refused":           journalRefused,
 		"TooLarge":          journalTooLarge,
@@ -104,6 +105,23 @@ func journalAppend(t *testing.T, w World) {
 	data, err := j.Get(deadline(t), 4)
 	if err != nil || len(data) != 0 {
 		t.Fatalf("an empty record is %q, error %v", data, err)
+	}
+}
+
+// journalKeepsNothing appends one record after the other from the same memory.
+func journalKeepsNothing(t *testing.T, w World) {
+	j := newJournal(t, w)
+	var data []byte
+	for n := range 10 {
+		data = append(data[:0], record(n)...)
+		must(t, j.Append(deadline(t), uint64(n), data))
+	}
+	clear(data)
+	for n := range 10 {
+		stored, err := j.Get(deadline(t), uint64(n+1))
+		if err != nil || !bytes.Equal(stored, record(n)) {
+			t.Fatalf("record %d is %q, error %v", n, stored, err)
+		}
 	}
 }
 
