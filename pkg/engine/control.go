@@ -59,15 +59,18 @@ func (e *Engine) acted(now Now, asked Asked, count int, act spec.Act) {
 
 // walk calls f for a task and, with subtree, for its live descendants, in order of arrival.
 func (e *Engine) walk(id spec.TaskID, subtree bool, f func(*task)) {
+	top, known := e.tasks.ids.Find(id)
+	if !known {
+		return
+	}
 	var found []*task
-	next := []spec.TaskID{id}
-	for len(next) > 0 {
-		id, next = next[0], next[1:]
-		if t := e.find(id).live; t != nil {
+	for number := range e.tasks.below(int32(top)) {
+		if t := e.tasks.at(number).live; t != nil {
+			e.wake(t)
 			found = append(found, t)
 		}
-		if subtree {
-			next = slices.AppendSeq(next, e.kids.of(id))
+		if !subtree {
+			break
 		}
 	}
 	for _, t := range bySeq(found) {

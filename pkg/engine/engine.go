@@ -15,7 +15,6 @@ type Engine struct {
 	meta spec.Meta
 
 	tasks    *roll
-	kids     tree
 	renames  map[spec.TaskID]*renames
 	policies map[string]*policy
 	classes  map[string]*class
@@ -59,7 +58,6 @@ func New(cfg Config) *Engine {
 		cfg:      cfg,
 		meta:     spec.Meta{Status: spec.StatusRunning, NextSeq: 1, NextOrder: 1},
 		tasks:    newRoll(0),
-		kids:     make(tree),
 		renames:  make(map[spec.TaskID]*renames),
 		policies: make(map[string]*policy),
 		classes:  make(map[string]*class),

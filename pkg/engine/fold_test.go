@@ -83,7 +83,7 @@ func (f *fold) check(e *Engine, now Now) error {
 			if err := f.checkDone(t, d); err != nil {
 				return err
 			}
-			if t.Parent != "" && !slices.Contains(slices.Collect(e.kids.of(t.Parent)), id) {
+			if t.Parent != "" && !hangsBelow(e, t.Parent, id) {
 				return fmt.Errorf("finished task %q does not hang below %q", id, t.Parent)
 			}
 			continue

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"reflect"
 
 	"autoresearch/pkg/spec"
@@ -247,6 +248,37 @@ func (e *Engine) live() iter.Seq2[spec.TaskID, *task] {
 	}
 }
 
+// hung yields all parents with each of their kids.
+func (e *Engine) hung() iter.Seq2[spec.TaskID, spec.TaskID] {
+	var ids []spec.TaskID
+	for id := range e.tasks.all {
+		ids = append(ids, id)
+	}
+	return func(yield func(parent, kid spec.TaskID) bool) {
+		last := maps.Clone(e.tasks.orphans)
+		for number, id := range ids {
+			last[id] = e.tasks.kin(int32(number)).last
+		}
+		for parent, last := range last {
+			for kid := range e.tasks.circle(last) {
+				if !yield(parent, ids[kid]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hangsBelow reports whether a task is among its parent's kids.
+func hangsBelow(e *Engine, parent, id spec.TaskID) bool {
+	for p, kid := range e.hung() {
+		if p == parent && kid == id {
+			return true
+		}
+	}
+	return false
+}
+
 // checkTree holds that every task hangs once below its parent, known or not, and that no task is its own ancestor.
 func checkTree(e *Engine) error {
 	parents := make(map[spec.TaskID]spec.TaskID)
@@ -254,15 +286,13 @@ func checkTree(e *Engine) error {
 		parents[id] = t.Parent
 	}
 	hung := make(map[spec.TaskID]int)
-	for parent := range e.kids {
-		for kid := range e.kids.of(parent) {
-			hung[kid]++
-			if e.tasks.of(kid).done != nil {
-				parents[kid] = parent // the fold knows the right one
-			}
-			if parents[kid] != parent {
-				return fmt.Errorf("task %q hangs below %q, its parent is %q", kid, parent, parents[kid])
-			}
+	for parent, kid := range e.hung() {
+		hung[kid]++
+		if e.tasks.of(kid).done != nil {
+			parents[kid] = parent // the fold knows the right one
+		}
+		if parents[kid] != parent {
+			return fmt.Errorf("task %q hangs below %q, its parent is %q", kid, parent, parents[kid])
 		}
 	}
 	for id, parent := range parents {

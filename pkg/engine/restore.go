@@ -22,7 +22,8 @@ func (e *Engine) Restore(meta spec.Meta, tasks int) {
 // Load takes one task of the fold, best in order of arrival, which must not change any more; the engine does not change it either. Of a finished one
 // it keeps only what it needs.
 func (e *Engine) Load(stored *spec.Task) {
-	e.kids.adopt(stored.Parent, stored.Spec.ID)
+	number := e.tasks.add(stored.Spec.ID)
+	e.tasks.adopt(stored.Parent, number)
 	policy, p := e.policyOf(stored.Spec.Kind), e.open(&stored.Spec, e.purseOf(stored.Purse))
 	if stored.Attempt > 0 && !policy.Uncounted {
 		p.Experiments++
@@ -34,16 +35,16 @@ func (e *Engine) Load(stored *spec.Task) {
 	}
 	if stored.State.Terminal() {
 		e.countDone(stored)
-		*e.tasks.at(e.tasks.add(stored.Spec.ID)) = known{done: doneOf(stored, policy, e.depthBelow(stored.Parent), p)}
+		*e.tasks.at(number) = known{done: doneOf(stored, policy, e.depthBelow(stored.Parent), p)}
 		return
 	}
 	t := &task{
-		Task: stored, handed: true, policy: policy, purse: p, number: e.tasks.add(stored.Spec.ID), timerPos: -1, depth: e.depthBelow(stored.Parent),
+		Task: stored, handed: true, policy: policy, purse: p, number: number, timerPos: -1, depth: e.depthBelow(stored.Parent),
 	}
 	if t.begun() {
 		t.setOut()
 	}
-	e.tasks.at(t.number).live = t
+	e.tasks.at(number).live = t
 	e.loading = append(e.loading, t)
 }
 
@@ -103,26 +104,30 @@ func (e *Engine) addUp() []*purse {
 
 // measure finds how deep those tasks stand that were loaded before their parents.
 func (e *Engine) measure() {
-	for parent := range e.kids {
-		if above := e.tasks.of(parent); above.depth() > 0 || above == (known{}) {
-			e.measureBelow(above.depth(), slices.Collect(e.kids.of(parent)))
+	for _, last := range e.tasks.orphans {
+		e.measureBelow(0, slices.Collect(e.tasks.circle(last)))
+	}
+	all := int32(e.tasks.len())
+	for number := range all {
+		if depth := e.tasks.at(number).depth(); depth > 0 {
+			e.measureBelow(depth, slices.Collect(e.tasks.kids(number)))
 		}
 	}
-	for id, k := range e.tasks.all {
-		if k.depth() == 0 { // in a circle, which only damage makes, or below one
-			e.measureBelow(0, []spec.TaskID{id})
+	for number := range all {
+		if e.tasks.at(number).depth() == 0 { // in a circle, which only damage makes, or below one
+			e.measureBelow(0, []int32{number})
 		}
 	}
 }
 
 // measureBelow gives kids that were not measured their depth below a task, and theirs.
-func (e *Engine) measureBelow(above int32, kids []spec.TaskID) {
+func (e *Engine) measureBelow(above int32, kids []int32) {
 	for ; len(kids) > 0; above++ {
-		var next []spec.TaskID
+		var next []int32
 		for _, kid := range kids {
-			if k := e.tasks.of(kid); k.depth() == 0 {
+			if k := e.tasks.at(kid); k.depth() == 0 {
 				k.setDepth(above + 1)
-				next = slices.AppendSeq(next, e.kids.of(kid))
+				next = slices.AppendSeq(next, e.tasks.kids(kid))
 			}
 		}
 		kids = next

@@ -8,20 +8,24 @@ import (
 // roll has every task of the run, by its id and by its number: in the order in which they became known. Ids and ready queues hold
 // no pointers, and tasks stand in pages in the order in which they were made: a garbage collection of millions passes quickly.
 type roll struct {
-	ids   *ids.Table
-	pages []*rollPage
+	ids     *ids.Table
+	pages   []*rollPage
+	orphans map[spec.TaskID]int32 // the last kid of one that has not come yet, as in kin
 }
 
-// rollPage is some tasks, and the place of each in the ready queue of its class: from 1, 0 where it has none.
+// rollPage is some tasks, their places in the tree, and those in the ready queues of their classes: from 1, 0 where they have none.
 type rollPage struct {
 	tasks  [rollPageSize]known
+	kin    [rollPageSize]kin
 	places [rollPageSize]int32
 }
 
 const rollPageSize = 1024
 
 // newRoll returns a roll for about so many tasks.
-func newRoll(tasks int) *roll { return &roll{ids: ids.New(tasks)} }
+func newRoll(tasks int) *roll {
+	return &roll{ids: ids.New(tasks), orphans: make(map[spec.TaskID]int32)}
+}
 
 func (r *roll) len() int { return r.ids.Len() }
 
@@ -34,12 +38,14 @@ func (r *roll) of(id spec.TaskID) known {
 	return *r.at(int32(number))
 }
 
-// add enters a task that is not there and returns its number.
+// add enters a task that is not there, above the kids that came before it, and returns its number.
 func (r *roll) add(id spec.TaskID) (number int32) {
 	number = int32(r.ids.Add(id))
 	if number%rollPageSize == 0 {
 		r.pages = append(r.pages, new(rollPage))
 	}
+	r.kin(number).last = r.orphans[id]
+	delete(r.orphans, id)
 	return number
 }
 

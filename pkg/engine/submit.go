@@ -192,16 +192,16 @@ func (e *Engine) add(now Now, ts spec.TaskSpec, parent spec.TaskID, above known)
 }
 
 // hang gives a new task its place in the tree and reports whether its parent was cancelled: then it is born cancelled.
-// Its children may have come before it; a parent that would close a circle is dropped.
+// Its children may have come before it; a parent that would close a circle, as the task itself would, is dropped.
 func (e *Engine) hang(t *task, above known) (cancelled bool) {
-	if t.Parent == t.Spec.ID || e.kids.isAbove(t.Spec.ID, t.Parent) {
+	if e.tasks.isAbove(t.number, t.Parent) {
 		t.edit().Parent = ""
 		above = known{}
 	}
 	p := e.purseBelow(above)
 	t.edit().Purse = p.root
 	t.purse = e.open(&t.Spec, p)
-	e.kids.adopt(t.Parent, t.Spec.ID)
+	e.tasks.adopt(t.Parent, t.number)
 	t.depth = above.depth() + 1
 	return above.cancelled()
 }
