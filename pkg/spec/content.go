@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 // SameContent reports whether two specs ask for the same work: equal kind and equal payload, whatever their id,
@@ -26,12 +27,21 @@ func SameValue(a, b []byte) bool {
 // ContentHash returns a hash of what SameContent compares: equal for equal content, and the same in every process and
 // version.
 func (t TaskSpec) ContentHash() uint64 {
-	text := make([]byte, 0, binary.MaxVarintLen64+len(t.Kind)+len(t.Payload)+len("{}"))
-	text = binary.AppendUvarint(text, uint64(len(t.Kind)))
-	text = append(text, t.Kind...)
-	sum := sha256.Sum256(appendCanonical(text, t.Payload))
+	text := hashed.Get().(*[]byte)
+	*text = binary.AppendUvarint((*text)[:0], uint64(len(t.Kind)))
+	*text = append(*text, t.Kind...)
+	*text = appendCanonical(*text, t.Payload)
+	sum := sha256.Sum256(*text)
+	if cap(*text) <= hashedKeptMax {
+		hashed.Put(text)
+	}
 	return binary.BigEndian.Uint64(sum[:])
 }
+
+// hashed are texts whose hash was taken, to write the next in: every task is hashed. hashedKeptMax bounds what is kept of one.
+var hashed = sync.Pool{New: func() any { return new([]byte) }}
+
+const hashedKeptMax = 64 << 10
 
 // appendCanonical appends the one text of all values of the same meaning, {} for "". A text that is not one value is its own.
 func appendCanonical(dst, text []byte) []byte {
@@ -39,10 +49,13 @@ func appendCanonical(dst, text []byte) []byte {
 		return append(dst, "{}"...)
 	}
 	out := dst
-	err := whole(text, func(s *scanner) (err error) {
-		out, err = s.appendCanonical(out, 1)
-		return err
-	})
+	s, err := begin(text)
+	if err == nil {
+		out, err = s.appendCanonical(dst, 1)
+	}
+	if err == nil {
+		err = s.end()
+	}
 	if err != nil {
 		return append(dst, text...)
 	}
@@ -121,9 +134,12 @@ func compareKeys(text []byte, a, b member) int {
 	return bytes.Compare(text[a.start:a.keyEnd], text[b.start:b.keyEnd])
 }
 
-// sortMembers returns dst with the members that begin at begin in order of their keys, without repeated keys.
+// sortMembers returns dst with the members that begin at begin in order of their keys, without repeated keys. It copies them
+// from behind what it returns.
 func sortMembers(dst []byte, begin int, members []member) []byte {
-	old := slices.Clone(dst[begin:])
+	size := len(dst)
+	dst = append(dst, dst[begin:]...)
+	dst, old := dst[:size], dst[size:]
 	for i := range members {
 		m := &members[i]
 		m.start, m.keyEnd, m.end = m.start-begin, m.keyEnd-begin, m.end-begin

@@ -13,12 +13,16 @@ type Payload json.RawMessage
 // never refers to b. The errors are *DecodeError.
 func ParsePayload(b []byte) (Payload, error) {
 	w := writer{verbatim: true, out: make([]byte, 0, len(b))}
-	err := whole(b, func(s *scanner) error {
-		if err := s.expect('{'); err != nil {
-			return err
-		}
-		return w.transcribe(s, 1)
-	})
+	s, err := begin(b)
+	if err == nil {
+		err = s.expect('{')
+	}
+	if err == nil {
+		err = w.transcribe(s, 1)
+	}
+	if err == nil {
+		err = s.end()
+	}
 	if err != nil {
 		return nil, err
 	}

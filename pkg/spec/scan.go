@@ -91,6 +91,13 @@ func (s *scanner) fail(pos int, format string, args ...any) error {
 	}
 }
 
+// begin returns a scanner at the one value of a text, whose end is for the caller to check. It is small enough to be inlined,
+// which keeps the scanner off the heap.
+func begin(text []byte) (*scanner, error) {
+	s := &scanner{text: text}
+	return s, s.start()
+}
+
 // start skips the white space before the one value of a text, and refuses a text with none.
 func (s *scanner) start() error {
 	if bytes.HasPrefix(s.text, []byte("\xef\xbb\xbf")) {
@@ -114,8 +121,8 @@ func (s *scanner) end() error {
 
 // whole reads a text that holds exactly one value, by read.
 func whole(text []byte, read func(s *scanner) error) error {
-	s := &scanner{text: text}
-	if err := s.start(); err != nil {
+	s, err := begin(text)
+	if err != nil {
 		return err
 	}
 	if err := read(s); err != nil {
