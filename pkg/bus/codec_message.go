@@ -101,7 +101,7 @@ func (c *cursor) dispatch(other func(key []byte) bool) *Dispatch {
 		case "v":
 			d.Version = int(c.int())
 		case "n":
-			d.Run = spec.RunName(c.text())
+			d.Run = c.runName()
 		case "u":
 			d.RunID = c.text()
 		case "e":
@@ -350,7 +350,7 @@ func (c *cursor) withRef(r *AttemptRef, more func(key []byte) bool) {
 func (c *cursor) refField(r *AttemptRef, key []byte) bool {
 	switch string(key) {
 	case "n":
-		r.Run = spec.RunName(c.text())
+		r.Run = c.runName()
 	case "i":
 		r.Task = spec.TaskID(c.text())
 	case "a":
@@ -432,7 +432,7 @@ func DecodeAnswer(data []byte) (*Answer, error) {
 		case "v":
 			a.Version = int(c.int())
 		case "n":
-			a.Run = spec.RunName(c.text())
+			a.Run = c.runName()
 		case "e":
 			a.Epoch = c.uint64()
 		case "h":
@@ -496,8 +496,17 @@ func EncodeResultMessage(m *ResultMessage) ([]byte, error) {
 
 // DecodeResultMessage reads what EncodeResultMessage wrote. Bodies stay encoded and unchecked.
 func DecodeResultMessage(data []byte) (*ResultMessage, error) {
-	c := newCursor("result message", data)
 	m := &ResultMessage{}
+	if err := m.Decode(data); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Decode is DecodeResultMessage into m, in the memory of its list of reports.
+func (m *ResultMessage) Decode(data []byte) error {
+	c := newCursor("result message", data)
+	*m = ResultMessage{Reports: m.Reports[:0]}
 	c.fields(nil, func(key []byte) bool {
 		switch string(key) {
 		case "v":
@@ -507,7 +516,9 @@ func DecodeResultMessage(data []byte) (*ResultMessage, error) {
 		case "b":
 			m.Boot = c.uint64()
 		case "r":
-			m.Reports = listOf(c, reportsMax, c.report)
+			if c.atMost(reportsMax) {
+				m.Reports = listInto(c, m.Reports, c.report)
+			}
 		default:
 			return false
 		}
@@ -516,10 +527,7 @@ func DecodeResultMessage(data []byte) (*ResultMessage, error) {
 	if m.Worker == "" {
 		c.fail("names no worker")
 	}
-	if c.err != nil {
-		return nil, c.err
-	}
-	return m, nil
+	return c.err
 }
 
 // report writes a Report: its AttemptRef, f failure, p preempted, C cost, b body or B the blob that holds it.

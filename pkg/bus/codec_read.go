@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
@@ -40,6 +41,7 @@ type cursor struct {
 	data []byte
 	pos  int
 	err  error
+	run  spec.RunName // that runName read last
 }
 
 // newCursor returns a cursor at the start of data, which it has checked. It is small enough to be inlined, which keeps the
@@ -290,6 +292,14 @@ func (c *cursor) raw() []byte {
 
 func (c *cursor) text() string { return string(c.raw()) }
 
+// runName reads the name of a run. Most that stand in a message are the same, which takes memory once.
+func (c *cursor) runName() spec.RunName {
+	if raw := c.raw(); string(raw) != string(c.run) {
+		c.run = spec.RunName(raw)
+	}
+	return c.run
+}
+
 // bytes reads a bin; never nil unless it is nil or an error occurred.
 func (c *cursor) bytes() []byte {
 	if c.nil() {
@@ -483,22 +493,34 @@ func sized[T any](c *cursor, limit int, read func() T) (value T) {
 
 // listOf is list for at most limit elements.
 func listOf[T any](c *cursor, limit int, read func() T) []T {
-	head := *c
-	if n := head.arrayLen(); n > limit {
-		c.fail("a list of %d elements, at most %d are taken", n, limit)
+	if !c.atMost(limit) {
 		return nil
 	}
 	return list(c, read)
 }
 
+// atMost refuses an array of more than limit elements, before it is read.
+func (c *cursor) atMost(limit int) bool {
+	head := *c
+	n := head.arrayLen()
+	if n > limit {
+		c.fail("a list of %d elements, at most %d are taken", n, limit)
+	}
+	return n <= limit
+}
+
 // list reads an array, one element a call. It grows as elements are read, so that the announced count alone costs
 // nothing; read must fail on an element that is empty.
-func list[T any](c *cursor, read func() T) []T {
+func list[T any](c *cursor, read func() T) []T { return listInto(c, nil, read) }
+
+// listInto is list in the memory of items.
+func listInto[T any](c *cursor, items []T, read func() T) []T {
+	items = items[:0]
 	n := c.arrayLen()
 	if n == 0 || c.err != nil {
-		return nil
+		return items
 	}
-	items := make([]T, 0, min(n, 64))
+	items = slices.Grow(items, min(n, 64))
 	for ; n > 0 && c.err == nil; n-- {
 		items = append(items, read())
 	}

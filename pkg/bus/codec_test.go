@@ -117,6 +117,31 @@ func TestEveryFieldIsCarried(t *testing.T) {
 	})
 }
 
+// A message that is read where another was is as if nothing had been there, and what was taken out of that one stays as it was.
+func TestResultMessageIsReadOverAnother(t *testing.T) {
+	encoded := func(m *ResultMessage) []byte {
+		data, err := EncodeResultMessage(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	first, want := filled[ResultMessage](), filled[ResultMessage]()
+	first.Reports = append(first.Reports, first.Reports[0], first.Reports[0])
+	second := &ResultMessage{Version: 1, Worker: "w", Reports: []Report{{AttemptRef: AttemptRef{Run: "s", Task: "t"}}}}
+	var m ResultMessage
+	if err := m.Decode(encoded(first)); err != nil {
+		t.Fatal(err)
+	}
+	taken := m.Reports[0]
+	if err := m.Decode(encoded(second)); err != nil || !reflect.DeepEqual(&m, second) {
+		t.Errorf("got %s\nwant %s, error %v", dump(m), dump(second), err)
+	}
+	if !reflect.DeepEqual(taken, want.Reports[0]) {
+		t.Errorf("got %s\nwant %s", dump(taken), dump(want.Reports[0]))
+	}
+}
+
 func dump(v any) string {
 	text, err := json.MarshalIndent(v, "", " ")
 	if err != nil {

@@ -19,6 +19,7 @@ type intake struct {
 	blobs   *blobs
 	rejects *rejectKeeper
 	faults  map[spec.AttemptRef]int // how often a result of the attempt came and was of no use
+	message bus.ResultMessage       // that is being taken; the next one is read into its memory
 }
 
 // faultsMax is how often a worker is asked for a result again that came and cannot be used, before its attempt fails: what
@@ -34,8 +35,8 @@ func newIntake(t *term, limits spec.SizeLimits, b *blobs, r *rejectKeeper) *inta
 
 // take takes one message of the results stream.
 func (in *intake) take(ctx context.Context, seq uint64, from spec.WorkerID, data []byte) {
-	m, err := bus.DecodeResultMessage(data)
-	if err != nil {
+	m := &in.message
+	if err := m.Decode(data); err != nil {
 		in.malformed(ctx, from, data, err)
 		in.t.put(ctx, arrival{results: seq, heard: true})
 		return
