@@ -44,6 +44,15 @@ func (Machine) Wait(ctx context.Context, d time.Duration, signals ...<-chan stru
 	}
 	var passed <-chan time.Time
 	if d != Forever {
+		select { // under load it is there already, and a timer takes memory
+		case <-ctx.Done():
+			return
+		case <-first:
+			return
+		case <-second:
+			return
+		default:
+		}
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		passed = timer.C

@@ -164,10 +164,10 @@ func AppendChange(dst []byte, c Change) ([]byte, error) {
 
 // RecordEncoder encodes one record after the other, in the same memory. It is one goroutine's.
 type RecordEncoder struct {
-	wire  wire   // the acts, then the changes, before it is known where to cut
+	items wire   // the acts, then the changes, before it is known where to cut
 	ends  []int  // where each of them ends
 	blobs []bool // whether it names a blob
-	out   []byte // the parts
+	parts wire   // one behind the other; before, to measure heads
 }
 
 // encoderKeptMax bounds what an encoder keeps of a large commit.
@@ -181,15 +181,15 @@ func (e *RecordEncoder) Encode(r *Record, limit int) ([][]byte, error) {
 	if err := checkRecord(r); err != nil {
 		return nil, err
 	}
-	if cap(e.wire.out) > encoderKeptMax {
+	if cap(e.items.out) > encoderKeptMax {
 		*e = RecordEncoder{}
 	}
 	e.fill(r)
-	cuts, err := cutParts(r, e.ends, limit)
+	cuts, err := e.cut(r, limit)
 	if err != nil {
 		return nil, err
 	}
-	e.out = slices.Grow(e.out[:0], len(cuts)*headSizeGuess+len(e.wire.out))
+	e.parts.out = slices.Grow(e.parts.out[:0], len(cuts)*headSizeGuess+len(e.items.out))
 	parts := make([][]byte, len(cuts))
 	from := 0
 	for i, to := range cuts {
@@ -200,15 +200,15 @@ func (e *RecordEncoder) Encode(r *Record, limit int) ([][]byte, error) {
 }
 
 func (e *RecordEncoder) fill(r *Record) {
-	e.wire.out, e.ends, e.blobs = e.wire.out[:0], e.ends[:0], e.blobs[:0]
+	e.items.out, e.ends, e.blobs = e.items.out[:0], e.ends[:0], e.blobs[:0]
 	for i := range r.Acts {
-		e.wire.act(&r.Acts[i])
-		e.ends, e.blobs = append(e.ends, len(e.wire.out)), append(e.blobs, false)
+		e.items.act(&r.Acts[i])
+		e.ends, e.blobs = append(e.ends, len(e.items.out)), append(e.blobs, false)
 	}
 	for _, change := range r.Changes {
-		e.wire.blobs = false
-		e.wire.change(change)
-		e.ends, e.blobs = append(e.ends, len(e.wire.out)), append(e.blobs, e.wire.blobs)
+		e.items.blobs = false
+		e.items.change(change)
+		e.ends, e.blobs = append(e.ends, len(e.items.out)), append(e.blobs, e.items.blobs)
 	}
 }
 
@@ -230,18 +230,18 @@ func (e *TooLargeError) Error() string {
 // Unwrap returns ErrTooLarge.
 func (e *TooLargeError) Unwrap() error { return ErrTooLarge }
 
-// cutParts returns, for each part, the index after its last item. ends says where each item ends in the buffer.
-func cutParts(r *Record, ends []int, limit int) ([]int, error) {
+// cut returns, for each part, the index after its last item.
+func (e *RecordEncoder) cut(r *Record, limit int) ([]int, error) {
 	if limit <= 0 {
-		return []int{len(ends)}, nil
+		return []int{len(e.ends)}, nil
 	}
-	head, rest := headSize(r, true), headSize(r, false)
+	head, rest := e.headSize(r, true), e.headSize(r, false)
 	if head > limit {
 		return nil, &TooLargeError{Size: head, Limit: limit}
 	}
 	var cuts []int
 	begin, used := 0, head
-	for i, end := range ends {
+	for i, end := range e.ends {
 		size := end - begin
 		begin = end
 		if used+size > limit {
@@ -252,7 +252,7 @@ func cutParts(r *Record, ends []int, limit int) ([]int, error) {
 		}
 		used += size
 	}
-	return append(cuts, len(ends)), nil
+	return append(cuts, len(e.ends)), nil
 }
 
 // itemTask names the task that an item is about.
@@ -264,10 +264,10 @@ func itemTask(r *Record, i int) spec.TaskID {
 }
 
 // headSize is the size of a part without its items.
-func headSize(r *Record, first bool) int {
-	w := wire{out: make([]byte, 0, 128)}
-	w.recordHead(r, 1, 1, first)
-	size := sealSize + len(w.out) + listHeadSize
+func (e *RecordEncoder) headSize(r *Record, first bool) int {
+	e.parts.out = e.parts.out[:0]
+	e.parts.recordHead(r, 1, 1, first)
+	size := sealSize + len(e.parts.out) + listHeadSize
 	if len(r.Acts) > 0 {
 		size += listHeadSize
 	}
@@ -281,21 +281,21 @@ const listHeadSize = 2 + 5
 func (e *RecordEncoder) part(r *Record, index, parts, from, to int) []byte {
 	acts := min(max(from, len(r.Acts)), to) // the end of the part's acts
 	begin, middle, end := e.start(from), e.start(acts), e.start(to)
-	own := len(e.out)
-	w := wire{out: appendSeal(e.out, formRecord)}
+	w, own := &e.parts, len(e.parts.out)
+	w.out = appendSeal(w.out, formRecord)
 	mark := w.recordHead(r, index+1, parts, index == 0)
 	if acts > from {
 		w.key("a")
 		w.code32(msgpcode.Array32, uint32(acts-from))
-		w.out = append(w.out, e.wire.out[begin:middle]...)
+		w.out = append(w.out, e.items.out[begin:middle]...)
 	}
 	w.key("x")
 	w.code32(msgpcode.Array32, uint32(to-acts))
 	w.closeMap(mark)
-	w.out = append(w.out, e.wire.out[middle:end]...)
-	e.out = w.out
-	closeSeal(e.out[own:], slices.Contains(e.blobs[from:to], true))
-	return e.out[own:len(e.out):len(e.out)]
+	w.out = append(w.out, e.items.out[middle:end]...)
+	part := w.out[own:len(w.out):len(w.out)]
+	closeSeal(part, slices.Contains(e.blobs[from:to], true))
+	return part
 }
 
 // start is where an item begins in the buffer.

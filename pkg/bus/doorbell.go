@@ -107,10 +107,13 @@ func (d *doorbell) Publish(ds []*Dispatch, more bool) error {
 	return nil
 }
 
+// vacant makes a message conditional on nothing being there. The client only reads it.
+var vacant = ExpectLastOfSubject(0)
+
 // publishAcked publishes and has the acknowledgement looked at when it comes. The client keeps the message until then, and what
 // it points to may be another's by that time: without retries nobody reads the data again, and onError is told the subject.
 func (d *doorbell) publishAcked(subject string, data []byte) error {
-	message := &nats.Msg{Subject: subject, Header: ExpectLastOfSubject(0), Data: data}
+	message := &nats.Msg{Subject: subject, Header: vacant, Data: data}
 	_, err := d.js.PublishMsgAsync(message, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(doorbellStall))
 	return err
 }

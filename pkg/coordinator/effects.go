@@ -55,17 +55,20 @@ func (d *dispatches) end() {
 
 // batches are the messages for newly dispatched tasks, in the order of their first.
 func (l *leader) batches(tasks []*spec.Task) (messages [][]*bus.Dispatch) {
-	filling := make(map[string]*batch)
+	var few [8]batch // enough for the classes of most runs, and not on the heap
+	filling := few[:0]
 	for _, t := range tasks {
 		d := l.dispatch(t)
 		if d == nil {
 			continue
 		}
-		b, size := filling[d.Class], len(d.Task.Payload)+len(d.Recipe.Stdin)
-		if b == nil {
-			b = &batch{room: min(l.engine.Batch(d.Class, countOf(tasks, d.Class)), bus.BatchMax), at: -1}
-			filling[d.Class] = b
+		i := slices.IndexFunc(filling, func(b batch) bool { return b.class == d.Class })
+		if i < 0 {
+			i = len(filling)
+			most := min(l.engine.Batch(d.Class, countOf(tasks, d.Class)), bus.BatchMax)
+			filling = append(filling, batch{class: d.Class, room: most, at: -1})
 		}
+		b, size := &filling[i], len(d.Task.Payload)+len(d.Recipe.Stdin)
 		if b.at < 0 || len(messages[b.at]) == b.room || b.size+size > batchBytes {
 			b.at, b.size = len(messages), 0
 			messages = append(messages, nil)
@@ -78,9 +81,10 @@ func (l *leader) batches(tasks []*spec.Task) (messages [][]*bus.Dispatch) {
 
 // batch is the message of a class to which dispatches are added.
 type batch struct {
-	room int // for so many dispatches
-	at   int // its place among the turn's messages; -1 before the first
-	size int // about, in bytes
+	class string
+	room  int // for so many dispatches
+	at    int // its place among the turn's messages; -1 before the first
+	size  int // about, in bytes
 }
 
 // countOf counts the tasks of a class.

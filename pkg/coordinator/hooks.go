@@ -55,7 +55,7 @@ func (q *hookQueue) take(ctx context.Context) []hookCall {
 	for ctx.Err() == nil {
 		q.mu.Lock()
 		calls := q.calls
-		q.calls = nil
+		q.calls = make([]hookCall, 0, len(calls)) // as many may come again
 		q.mu.Unlock()
 		if len(calls) > 0 {
 			return calls
