@@ -26,7 +26,7 @@ type ScaleAt struct {
 
 	led   led
 	empty int64 // the live memory before there were tasks
-	warm  bool  // it ran before
+	warm  bool  // it has used its memory once
 }
 
 func (r Scale) targets() []Target {
@@ -58,7 +58,7 @@ func measureScale(ctx context.Context, s *site) (_ Result, err error) {
 	r := make(Scale, len(s.o.Sizes.Queued))
 	defer r.close()
 	for i, queued := range s.o.Sizes.Queued {
-		r[i] = &ScaleAt{Queued: queued, Tasks: s.o.Sizes.Tasks}
+		r[i] = &ScaleAt{Queued: queued, Tasks: s.o.Sizes.ScaleTasks}
 		if err := r[i].fill(ctx, s); err != nil {
 			return nil, err
 		}
@@ -150,18 +150,20 @@ func (r Scale) rounds(ctx context.Context, s *site) error {
 	return nil
 }
 
-// run lets the coordinator go on until so many tasks are finished, after a few to warm up: the first time so many that its memory
-// has been used once.
+// run lets the coordinator go on until so many tasks are finished, after a few to warm up: the first time until its memory has been
+// used once, since memory that is touched for the first time comes from the machine, and that is slow.
 func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 	if err := at.led.do(ctx, "Pause", false); err != nil {
 		return 0, err
 	}
-	warmup := at.Tasks/10 + 1
 	if !at.warm {
-		warmup, at.warm = 5*at.Tasks, true
+		if err := at.led.do(ctx, "Warm", at.Tasks/10+1); err != nil {
+			return 0, err
+		}
+		at.warm = true
 	}
 	var took time.Duration
-	for _, tasks := range []int{warmup, at.Tasks} {
+	for _, tasks := range []int{at.Tasks/10 + 1, at.Tasks} {
 		if took, err = at.led.finish(ctx, tasks); err != nil {
 			return 0, err
 		}
