@@ -10,18 +10,28 @@ import (
 )
 
 // Table numbers ids from 0 in the order in which they are added. It never forgets one. However many it has, to a garbage
-// collection it is a few objects without pointers. The zero value is not usable: New. It is not safe for concurrent use.
+// collection it is a few objects, nearly without pointers. The zero value is not usable: New. Several goroutines may read it at
+// the same time while none changes it.
 type Table struct {
 	hash   func(spec.TaskID) uint64
 	places map[uint64]place // by hash; an id whose hash another has takes the next one that is free
 	pages  [][]byte         // the ids of pageIDs numbers each, with their lengths before them
 	count  int
+	recent [recentIDs]recentID // by the end of the hash: those that were noted last
 }
 
 // place is where an id stands: its number, and where it begins in the page of that.
 type place struct{ number, at uint32 }
 
 const pageIDs = 4096
+
+// recentID is an id that will be asked for soon. What is under way is found here, where the millions around it are in no cache.
+type recentID struct {
+	id     spec.TaskID
+	number int
+}
+
+const recentIDs = 1024
 
 // New returns a table with room for about so many ids.
 func New(count int) *Table {
@@ -35,9 +45,18 @@ func New(count int) *Table {
 // Len returns how many ids there are.
 func (t *Table) Len() int { return t.count }
 
+// Note says that an id with this number will be asked for soon.
+func (t *Table) Note(id spec.TaskID, number int) {
+	t.recent[t.hash(id)%recentIDs] = recentID{id, number}
+}
+
 // Find returns an id's number.
 func (t *Table) Find(id spec.TaskID) (number int, ok bool) {
-	for hash := t.hash(id); ; hash++ {
+	hash := t.hash(id)
+	if r := &t.recent[hash%recentIDs]; r.id == id && id != "" {
+		return r.number, true
+	}
+	for ; ; hash++ {
 		p, taken := t.places[hash]
 		if !taken {
 			return 0, false

@@ -44,6 +44,11 @@ func TestTableAgainstModel(t *testing.T) {
 						rt.Fatalf("%q: %d, %t; want %d, %t", id, number, ok, want, there)
 					}
 				},
+				"note": func(rt *rapid.T) {
+					if id := spec.TaskID(ids.Draw(rt, "id")); model[id] > 0 {
+						table.Note(id, model[id])
+					}
+				},
 				"": func(rt *rapid.T) {
 					if table.Len() != len(model) {
 						rt.Fatalf("%d ids, want %d", table.Len(), len(model))

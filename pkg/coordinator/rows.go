@@ -77,14 +77,21 @@ func (r *rows) placeOf(seq uint64) int {
 // find returns a task's place.
 func (r *rows) find(id spec.TaskID) (place int, known bool) { return r.places.Find(id) }
 
-// of returns the place of a task. Tasks are numbered as they arrive, which tells it, unless some numbers were left out.
+// of returns the place of a task that has changed. Tasks are numbered as they arrive, which tells it, unless some numbers were left
+// out; one with a later number than all has just come. One that is under way will be asked for again, if only by its kids.
 func (r *rows) of(t *spec.Task) (place int, known bool) {
-	if place := int(t.Seq) - 1; place >= 0 && place < r.count {
-		if have := r.at(place).task; have != nil && have.Spec.ID == t.Spec.ID {
-			return place, true
-		}
+	if r.count == 0 || t.Seq > r.seq(r.count-1) {
+		return 0, false
 	}
-	return r.find(t.Spec.ID)
+	place = int(t.Seq) - 1
+	if place < 0 || place >= r.count || r.at(place).task == nil || r.at(place).task.Spec.ID != t.Spec.ID {
+		place, known = r.find(t.Spec.ID)
+		return place, known
+	}
+	if t.State == spec.StateDispatched {
+		r.places.Note(t.Spec.ID, place)
+	}
+	return place, true
 }
 
 // add gives a new task its place, below its parent in the tree.

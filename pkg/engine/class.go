@@ -192,6 +192,7 @@ func (e *Engine) dispatch(now Now, t *task) {
 	t.setOut()
 	e.leave(now, t)
 	t.dispatch(now, e.cfg.LeaseTTL, e.toAvoid(t))
+	e.tasks.note(t)
 	e.enter(now, t)
 	e.out.Publish = append(e.out.Publish, t.hand())
 }

@@ -6,6 +6,7 @@ type pqueue[T any] struct {
 	items []T
 	less  func(a, b *T) bool
 	moved func(item *T, index int)
+	held  T // the element for which up or down looks for a place
 }
 
 // arity is how many children a node of the heap has. A step down moves one element, whose place is noted, and looks at children that
@@ -46,21 +47,22 @@ func (q *pqueue[T]) fix(i int) {
 }
 
 func (q *pqueue[T]) up(i int) {
-	item := q.items[i]
+	q.held = q.items[i]
 	for i > 0 {
 		parent := (i - 1) / arity
-		if !q.less(&item, &q.items[parent]) {
+		if !q.less(&q.held, &q.items[parent]) {
 			break
 		}
 		q.set(i, q.items[parent])
 		i = parent
 	}
-	q.set(i, item)
+	q.set(i, q.held)
 }
 
 // down reports whether the element moved.
 func (q *pqueue[T]) down(i int) bool {
-	item, start := q.items[i], i
+	q.held = q.items[i]
+	start := i
 	for {
 		child := arity*i + 1
 		if child >= len(q.items) {
@@ -71,13 +73,13 @@ func (q *pqueue[T]) down(i int) bool {
 				child = other
 			}
 		}
-		if !q.less(&q.items[child], &item) {
+		if !q.less(&q.items[child], &q.held) {
 			break
 		}
 		q.set(i, q.items[child])
 		i = child
 	}
-	q.set(i, item)
+	q.set(i, q.held)
 	return i != start
 }
 

@@ -49,6 +49,9 @@ func (r *roll) add(id spec.TaskID) (number int32) {
 	return number
 }
 
+// note says that a task will be asked for by its id soon.
+func (r *roll) note(t *task) { r.ids.Note(t.Spec.ID, int(t.number)) }
+
 func (r *roll) at(number int32) *known {
 	return &r.pages[number/rollPageSize].tasks[number%rollPageSize]
 }
