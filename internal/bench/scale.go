@@ -52,13 +52,16 @@ func (r Scale) lines(name string) []string {
 	return lines
 }
 
+// scaleLonger makes a round so long that the collections of a million's memory fall into most of them alike.
+const scaleLonger = 3
+
 // measureScale has a coordinator process for each length, so that a round goes through all lengths in turn, and one
 // worker process for all.
 func measureScale(ctx context.Context, s *site) (_ Result, err error) {
 	r := make(Scale, len(s.o.Sizes.Queued))
 	defer r.close()
 	for i, queued := range s.o.Sizes.Queued {
-		r[i] = &ScaleAt{Queued: queued, Tasks: s.o.Sizes.ScaleTasks}
+		r[i] = &ScaleAt{Queued: queued, Tasks: scaleLonger * s.o.Sizes.Tasks}
 		if err := r[i].fill(ctx, s); err != nil {
 			return nil, err
 		}
@@ -157,7 +160,7 @@ func (at *ScaleAt) run(ctx context.Context) (rate float64, err error) {
 		return 0, err
 	}
 	if !at.warm {
-		if err := at.led.do(ctx, "Warm", at.Tasks/10+1); err != nil {
+		if err := at.led.do(ctx, "Warm", at.Tasks); err != nil {
 			return 0, err
 		}
 		at.warm = true

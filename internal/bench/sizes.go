@@ -5,9 +5,9 @@ import "time"
 // Sizes say how much is measured.
 type Sizes struct {
 	Quick bool
-	// Tasks is how many tasks each side of a comparison does in a round, ScaleTasks how many scale does at each length of the
-	// queue: as many as have a million's memory collected now and then.
-	Tasks, ScaleTasks int
+	// Tasks is how many tasks each side of a comparison does in a round; scale does scaleLonger times as many at each length of
+	// the queue.
+	Tasks int
 	// Starts is how many submissions latency times in a round, Turnarounds how many turns of a slot, of tasks that take
 	// about TurnTask.
 	Starts, Turnarounds int
@@ -29,7 +29,7 @@ type Sizes struct {
 // SizesFull are those that the targets are of, SizesQuick those for a quick look.
 var (
 	SizesFull = Sizes{
-		Tasks: 20_000, ScaleTasks: 60_000, Starts: 500, Turnarounds: 5_000, TurnTask: 100 * time.Millisecond,
+		Tasks: 20_000, Starts: 500, Turnarounds: 5_000, TurnTask: 100 * time.Millisecond,
 		Queued: []int{1_000, 100_000, 1_000_000}, Recovered: []int{100_000, 1_000_000},
 		Controlled: 1_000_000, Controls: 500,
 		Workers: 1_000, SlotsEach: 8, WorkersTask: 20 * time.Second, WorkersBeat: 5 * time.Second, WorkersRound: time.Minute,
@@ -37,7 +37,7 @@ var (
 	}
 	SizesQuick = Sizes{
 		Quick: true,
-		Tasks: 3_000, ScaleTasks: 6_000, Starts: 200, Turnarounds: 1_000, TurnTask: 50 * time.Millisecond,
+		Tasks: 3_000, Starts: 200, Turnarounds: 1_000, TurnTask: 50 * time.Millisecond,
 		Queued: []int{1_000, 10_000}, Recovered: []int{5_000, 20_000},
 		Controlled: 20_000, Controls: 200,
 		Workers: 200, SlotsEach: 8, WorkersTask: 4 * time.Second, WorkersBeat: 2 * time.Second, WorkersRound: 4 * time.Second,
