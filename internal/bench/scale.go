@@ -52,16 +52,13 @@ func (r Scale) lines(name string) []string {
 	return lines
 }
 
-// scaleLonger makes a round so long that the collections of a million's memory fall into most of them alike.
-const scaleLonger = 3
-
 // measureScale has a coordinator process for each length, so that a round goes through all lengths in turn, and one
 // worker process for all.
 func measureScale(ctx context.Context, s *site) (_ Result, err error) {
 	r := make(Scale, len(s.o.Sizes.Queued))
 	defer r.close()
 	for i, queued := range s.o.Sizes.Queued {
-		r[i] = &ScaleAt{Queued: queued, Tasks: scaleLonger * s.o.Sizes.Tasks}
+		r[i] = &ScaleAt{Queued: queued, Tasks: s.o.Sizes.Tasks}
 		if err := r[i].fill(ctx, s); err != nil {
 			return nil, err
 		}

@@ -5,8 +5,7 @@ import "time"
 // Sizes say how much is measured.
 type Sizes struct {
 	Quick bool
-	// Tasks is how many tasks each side of a comparison does in a round; scale does scaleLonger times as many at each length of
-	// the queue.
+	// Tasks is how many tasks each side of a comparison does in a round, and scale at each length of the queue.
 	Tasks int
 	// Starts is how many submissions latency times in a round, Turnarounds how many turns of a slot, of tasks that take
 	// about TurnTask.

@@ -114,8 +114,8 @@ func (l *leader) failDispatch(id spec.TaskID, attempt uint32, err error) {
 	}})
 }
 
-// dispatch makes a task's dispatch, which is good until the end of publish; nil for one that can never be published, without a recipe or its payload: it fails, as its
-// report.
+// dispatch makes a task's dispatch, which is good until the end of publish; nil for one that can never be published, without a
+// recipe or its payload: it fails, as its report.
 func (l *leader) dispatch(t *spec.Task) *bus.Dispatch {
 	if stored := t.Spec.Stored; !stored.IsZero() && t.Spec.Payload == nil {
 		l.failDispatch(t.Spec.ID, t.Attempt, fmt.Errorf("its payload, blob %s, cannot be had: %w", stored, errBlobMissing))

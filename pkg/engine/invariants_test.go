@@ -233,6 +233,11 @@ func checkHeard(e *Engine, now Now) error {
 	return nil
 }
 
+// all yields the tasks in the order in which they became known.
+func (r *roll) all(yield func(spec.TaskID, known) bool) {
+	r.ids.All(func(number int, id spec.TaskID) bool { return yield(id, *r.at(int32(number))) })
+}
+
 // live yields the live tasks, none of which rests, in no particular order.
 func (e *Engine) live() iter.Seq2[spec.TaskID, *task] {
 	return func(yield func(spec.TaskID, *task) bool) {

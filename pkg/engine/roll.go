@@ -65,8 +65,3 @@ func (r *roll) place(t *task) int {
 func (r *roll) moved(q *queued, place int) {
 	r.pages[q.number/rollPageSize].places[q.number%rollPageSize] = int32(place + 1)
 }
-
-// all yields the tasks in the order in which they became known.
-func (r *roll) all(yield func(spec.TaskID, known) bool) {
-	r.ids.All(func(number int, id spec.TaskID) bool { return yield(id, *r.at(int32(number))) })
-}
