@@ -71,8 +71,11 @@ func (r *roll) below(top int32) func(yield func(int32) bool) {
 // isAbove reports whether a task is another, or an ancestor of it.
 func (r *roll) isAbove(ancestor int32, id spec.TaskID) bool {
 	wanted, found := r.ids.Find(id)
-	if !found || wanted == int(ancestor) || r.kin(ancestor).last == 0 {
-		return found && wanted == int(ancestor)
+	if !found {
+		return false
+	}
+	if r.kin(ancestor).last == 0 { // it has no kids, as most that are new
+		return wanted == int(ancestor)
 	}
 	for number := range r.below(ancestor) {
 		if int(number) == wanted {
