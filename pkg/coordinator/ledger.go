@@ -118,7 +118,7 @@ func (g *ledger) parked() map[string]int {
 func (g *ledger) size() int {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return g.rows.count
+	return g.rows.len()
 }
 
 // task returns a task as the newest commit left it.

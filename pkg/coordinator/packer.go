@@ -202,7 +202,7 @@ func (g *ledger) unpackedOf(n int) (tasks [blockRows]*spec.Task, old *block) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for i := range blockRows {
-		if place := n*blockRows + i; place < g.rows.count {
+		if place := n*blockRows + i; place < g.rows.len() {
 			tasks[i] = g.rows.at(place).task
 		}
 	}

@@ -24,7 +24,7 @@ func (g *ledger) look() picture {
 // picture copies what stands in the rows and looks at none of it: the lock, which the caller holds, is held as briefly as can
 // be.
 func (g *ledger) picture() picture {
-	p := picture{tasks: make([]*spec.Task, g.rows.count), at: g.last.position}
+	p := picture{tasks: make([]*spec.Task, g.rows.len()), at: g.last.position}
 	for place := range p.tasks {
 		p.tasks[place] = g.rows.at(place).task
 	}

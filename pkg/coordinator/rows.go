@@ -12,8 +12,7 @@ import (
 // that a reader who holds a place may let go of the lock and come back. They stand in pages: growing copies nothing.
 type rows struct {
 	pages   []*page
-	count   int
-	places  *ids.Table              // numbers them likewise
+	places  *ids.Table              // by id: they are its numbers
 	orphans map[spec.TaskID][]int32 // by a parent that has not come yet
 }
 
@@ -38,6 +37,8 @@ const pageRows = 4096
 func newRows(tasks int) rows {
 	return rows{places: ids.New(tasks), orphans: make(map[spec.TaskID][]int32)}
 }
+
+func (r *rows) len() int { return r.places.Len() }
 
 func (r *rows) at(place int) *row { return &r.pages[place/pageRows].rows[place%pageRows] }
 
@@ -68,10 +69,10 @@ func (r *rows) seq(place int) uint64 { return uint64(int64(place) + 1 + int64(r.
 
 // placeOf returns the place of the first task with a number, or with a later one.
 func (r *rows) placeOf(seq uint64) int {
-	if place := int(seq) - 1; place >= 0 && place < r.count && r.seq(place) == seq {
+	if place := int(seq) - 1; place >= 0 && place < r.len() && r.seq(place) == seq {
 		return place
 	}
-	return sort.Search(r.count, func(place int) bool { return r.seq(place) >= seq })
+	return sort.Search(r.len(), func(place int) bool { return r.seq(place) >= seq })
 }
 
 // find returns a task's place.
@@ -80,13 +81,13 @@ func (r *rows) find(id spec.TaskID) (place int, known bool) { return r.places.Fi
 // of returns the place of a task that has changed. Tasks are numbered as they arrive, which tells it, unless some numbers were left
 // out; one with a later number than all has just come. One that is under way will be asked for again, if only by its kids.
 func (r *rows) of(t *spec.Task) (place int, known bool) {
-	if r.count == 0 || t.Seq > r.seq(r.count-1) {
+	last := r.len() - 1
+	if last < 0 || t.Seq > r.seq(last) && r.at(last).skipped < math.MaxInt32 { // where it is the most there is, seq is not exact
 		return 0, false
 	}
 	place = int(t.Seq) - 1
-	if place < 0 || place >= r.count || r.at(place).task == nil || r.at(place).task.Spec.ID != t.Spec.ID {
-		place, known = r.find(t.Spec.ID)
-		return place, known
+	if place < 0 || place > last || r.at(place).task == nil || r.at(place).task.Spec.ID != t.Spec.ID {
+		return r.find(t.Spec.ID)
 	}
 	if t.State == spec.StateDispatched {
 		r.places.Note(t.Spec.ID, place)
@@ -100,7 +101,6 @@ func (r *rows) add(t *spec.Task) (place int) {
 	if place%pageRows == 0 {
 		r.pages = append(r.pages, new(page))
 	}
-	r.count++
 	skipped := int64(t.Seq) - int64(place) - 1
 	*r.at(place) = row{task: t, score: math.NaN(), skipped: int32(min(math.MaxInt32, max(math.MinInt32, skipped)))}
 	r.hang(t.Parent, int32(place))

@@ -71,7 +71,7 @@ func (h held) row(u *unpacker) Row { return Row{u.task(h.ref), h.score} }
 func (g *ledger) read(from, end int, which Which, to []held) (_ []held, seen int) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	end = min(end, g.rows.count)
+	end = min(end, g.rows.len())
 	for place := from; place < end; place++ {
 		if h := g.rows.held(place); which == All || !h.finished() {
 			to = append(to, h)
